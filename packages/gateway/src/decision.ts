@@ -1,0 +1,63 @@
+/**
+ * What the guard decides, and all that a carrier needs to carry it out. A carrier streams bytes; it decides nothing.
+ */
+export type Decision = Forward | Respond | ServeStatic | Endpoint
+
+/** name, value, name, value, … as node:http and undici take them. */
+export type RawHeaders = string[]
+
+/** Send the request to an upstream and stream the answer back. */
+export interface Forward {
+  readonly kind: 'forward'
+  /** Scheme, host and port of the upstream: `http://127.0.0.1:3000`. */
+  readonly upstream: string
+  /** Path and query for the upstream. */
+  readonly path: string
+  /** The complete head for the upstream (Host, credential and forwarding headers included; framing headers as received). */
+  readonly headers: RawHeaders
+  readonly response: ResponseRules
+  /** Milliseconds until the upstream must have begun to answer, and between two pieces of its answer. */
+  readonly timeout: number
+  /** Bytes that the request body may have; more is 413 and aborts the upstream request. */
+  readonly maxBody: number
+}
+
+/** How an upstream's answer is changed on its way to the browser. */
+export interface ResponseRules {
+  /** Names of the upstream cookies that may pass (lower case is not applied: cookie names are case-sensitive). */
+  readonly allowSetCookie: readonly string[]
+  /** Drop `Access-Control-*`: on routes with a session, no other origin may read an answer. */
+  readonly dropCors: boolean
+  /** Replace caching headers by `Cache-Control: no-store`. */
+  readonly noStore: boolean
+  /** Set where the upstream did not: name, value, … with names in lower case. */
+  readonly defaults: readonly string[]
+  /** Always added: Set-Cookie of a rotated session, `X-Request-Id`. */
+  readonly add: readonly string[]
+}
+
+/** Answer at once. */
+export interface Respond {
+  readonly kind: 'respond'
+  readonly status: number
+  readonly headers: RawHeaders
+  readonly body: string
+}
+
+/** Serve a file of a single-page app. */
+export interface ServeStatic {
+  readonly kind: 'static'
+  /** Absolute path of the folder, as configured. */
+  readonly root: string
+  /** The canonical path within the site, as the guard matched it. */
+  readonly path: string
+  /** Set on the answer: security headers. */
+  readonly headers: readonly string[]
+}
+
+/** One of the gateway's own endpoints; it reads at most `maxBody` bytes of body. */
+export interface Endpoint {
+  readonly kind: 'endpoint'
+  readonly maxBody: number
+  run(body: Uint8Array): Promise<Respond>
+}

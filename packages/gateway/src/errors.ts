@@ -1,0 +1,101 @@
+/**
+ * Every error that a client of the gateway can see: one row each. The code is stable, the hint says what to do,
+ * and the cause stays in the log. `docs/errors.md` is generated from this table.
+ * @see RFC 9457 (problem details)
+ */
+interface ErrorRow {
+  readonly status: number
+  /** What happened, in a few words: the `title` of the problem. */
+  readonly title: string
+  /** What the person or the developer can do about it. */
+  readonly hint: string
+}
+
+export const errors = {
+  bad_request: {
+    status: 400,
+    title: 'Bad request',
+    hint: 'The request could be read in more than one way, so it was refused. Send one Host, one framing and a plain path.',
+  },
+  login_state_mismatch: {
+    status: 400,
+    title: 'Sign-in could not be completed',
+    hint: 'This sign-in began in another browser, was used already, or expired. Start again.',
+  },
+  login_failed: {
+    status: 400,
+    title: 'Sign-in was refused',
+    hint: 'The identity provider refused the sign-in, or what it sent could not be trusted. Start again.',
+  },
+  login_required: { status: 401, title: 'Sign-in required', hint: 'Open loginUrl in the browser window.' },
+  session_expired: {
+    status: 401,
+    title: 'Session ended',
+    hint: 'The session ended. Open loginUrl in the browser window.',
+  },
+  step_up_required: {
+    status: 401,
+    title: 'Stronger sign-in required',
+    hint: 'Open stepUpUrl in the browser window.',
+  },
+  access_denied: { status: 403, title: 'Access denied', hint: 'This account lacks a role that the page needs.' },
+  csrf_rejected: {
+    status: 403,
+    title: 'Request refused',
+    hint: 'Send the header X-CSRF: 1 from a page of this origin.',
+  },
+  login_not_navigation: {
+    status: 403,
+    title: 'Sign-in must be opened in the window',
+    hint: 'Navigate to the login address: location.assign(loginUrl). Images, frames, prefetch and fetch() start no sign-in.',
+  },
+  not_found: { status: 404, title: 'Not found', hint: 'No route is configured for this address.' },
+  method_not_allowed: { status: 405, title: 'Method not allowed', hint: 'Use one of the methods in the Allow header.' },
+  payload_too_large: { status: 413, title: 'Request too large', hint: 'Send less, or raise maxBody of the route.' },
+  misdirected_request: {
+    status: 421,
+    title: 'Misdirected request',
+    hint: 'The Host header is not that of the configured origin.',
+  },
+  headers_too_large: {
+    status: 431,
+    title: 'Request headers too large',
+    hint: 'Send fewer or smaller headers; clear the cookies of this site if they piled up.',
+  },
+  internal_error: {
+    status: 500,
+    title: 'Something went wrong',
+    hint: 'The gateway failed. Its log has the cause under this request id.',
+  },
+  upstream_unavailable: { status: 502, title: 'The API can not be reached', hint: 'Try again shortly.' },
+  provider_unavailable: {
+    status: 503,
+    title: 'Sign-in is unavailable',
+    hint: 'The identity provider can not be reached. Nobody was signed out; try again shortly.',
+  },
+  store_unavailable: {
+    status: 503,
+    title: 'Sessions are unavailable',
+    hint: 'The session store can not be reached. Nobody was signed out; try again shortly.',
+  },
+  upstream_timeout: { status: 504, title: 'The API did not answer in time', hint: 'Try again shortly.' },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof errors
+
+/**
+ * An expected refusal on its way to the client. `cause` is for the log only.
+ * Anything else that is thrown is a fault and becomes `internal_error`.
+ */
+export class Refusal extends Error {
+  readonly code: ErrorCode
+  /** Members added to the problem document, such as `loginUrl`. */
+  readonly members: Readonly<Record<string, string>>
+
+  constructor(code: ErrorCode, options: { cause?: unknown; members?: Record<string, string> } = {}) {
+    super(code, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'Refusal'
+    this.code = code
+    this.members = options.members ?? {}
+  }
+}
