@@ -83,19 +83,30 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
+export interface RefusalOptions {
+  /** For the log only. */
+  readonly cause?: unknown
+  /** Members added to the problem document, such as `loginUrl`. */
+  readonly members?: Readonly<Record<string, string>>
+  /** Values of Set-Cookie: what the browser should forget with the refusal. */
+  readonly setCookies?: readonly string[]
+  /** Other headers: name, value, … */
+  readonly headers?: readonly string[]
+  /** Where the page looks again at once (a path of this origin), for what the browser hid from us the first time. */
+  readonly refresh?: string
+}
+
 /**
- * An expected refusal on its way to the client. `cause` is for the log only.
- * Anything else that is thrown is a fault and becomes `internal_error`.
+ * An expected refusal on its way to the client. Anything else that is thrown is a fault and becomes `internal_error`.
  */
 export class Refusal extends Error {
+  override readonly name = 'Refusal'
   readonly code: ErrorCode
-  /** Members added to the problem document, such as `loginUrl`. */
-  readonly members: Readonly<Record<string, string>>
+  readonly options: RefusalOptions
 
-  constructor(code: ErrorCode, options: { cause?: unknown; members?: Record<string, string> } = {}) {
+  constructor(code: ErrorCode, options: RefusalOptions = {}) {
     super(code, options.cause === undefined ? undefined : { cause: options.cause })
-    this.name = 'Refusal'
     this.code = code
-    this.members = options.members ?? {}
+    this.options = options
   }
 }

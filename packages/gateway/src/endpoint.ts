@@ -1,0 +1,32 @@
+import type { Respond } from './decision.ts'
+import type { GatewayRequest } from './request.ts'
+
+/** A request to one of the gateway's own endpoints, with its body read. */
+export interface EndpointRequest extends GatewayRequest {
+  readonly parameters: URLSearchParams
+  /** The last path segment where the endpoint's path ends in one: a provider's name, a session's handle. */
+  readonly name: string
+  readonly body: Uint8Array
+}
+
+export type EndpointHandler = (request: EndpointRequest) => Promise<Respond>
+
+/** How an endpoint is protected from forged requests. */
+export type EndpointCsrf =
+  /** `X-CSRF: 1`, Fetch Metadata, Origin. */
+  | 'header'
+  /** The same, or a form posted by a page of this origin. */
+  | 'header-or-form'
+  /** Safe to call from anywhere: it changes nothing, or guards itself (state and cookie of the sign-in). */
+  | 'none'
+
+/** One row of the gateway's own route table. */
+export interface EndpointRow {
+  /** Below `basePath`; a last segment `*` is handed over as `name`. */
+  readonly path: string
+  readonly methods: readonly string[]
+  readonly csrf: EndpointCsrf
+  /** Bytes of body that it reads. */
+  readonly maxBody: number
+  readonly handle: EndpointHandler
+}

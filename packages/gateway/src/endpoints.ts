@@ -1,0 +1,71 @@
+import { createRouteMap } from './access/route-map.ts'
+import type { Decision, Respond } from './decision.ts'
+import type { EndpointRow } from './endpoint.ts'
+import { Refusal } from './errors.ts'
+import { endpointRows } from './gateway.ts'
+import { loginUrl } from './login-url.ts'
+import { redirect } from './oidc/redirect.ts'
+import { csrfRefusal, formPostRefusal } from './protocol/csrf.ts'
+import { isPrefetch } from './protocol/navigation.ts'
+import { bouncePage } from './protocol/page.ts'
+import { createRefuser } from './refuse.ts'
+import type { GatewayRequest } from './request.ts'
+import type { Services } from './services.ts'
+
+export interface Endpoints {
+  owns(path: string): boolean
+  decide(request: GatewayRequest): Decision
+  /** What an anonymous navigation to a protected page gets. */
+  signInPage(request: GatewayRequest): Respond
+}
+
+/** Looks a request up in the table of our own endpoints, and runs what it finds. */
+export function createEndpoints(services: Services): Endpoints {
+  const { config } = services
+  const base = config.basePath
+  const find = createRouteMap<EndpointRow>(endpointRows(services))
+  const refuse = createRefuser(services)
+
+  function decide(request: GatewayRequest): Decision {
+    const match = find(request.path.slice(base.length), request.head.method)
+    if (match === undefined) throw new Refusal('not_found')
+    if (match.kind === 'method-not-allowed')
+      throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
+    const row = match.route
+    checkCsrf(row, request)
+    return { kind: 'endpoint', maxBody: row.maxBody, run: (body) => run(row, request, body) }
+  }
+
+  async function run(row: EndpointRow, request: GatewayRequest, body: Uint8Array): Promise<Respond> {
+    try {
+      const parameters = new URLSearchParams(request.query)
+      const name = row.path.endsWith('/*') ? request.path.slice(base.length + row.path.length - 1) : ''
+      return await row.handle({ ...request, parameters, name, body })
+    } catch (error) {
+      return refuse(error, request.head, request.requestId, request)
+    }
+  }
+
+  function checkCsrf(row: EndpointRow, { fields, head }: GatewayRequest): void {
+    if (row.csrf === 'none') return
+    const reason = csrfRefusal(fields, head.method, config.origin)
+    if (reason === undefined) return
+    if (row.csrf === 'header-or-form' && formPostRefusal(fields, config.origin) === undefined) return
+    throw new Refusal('csrf_rejected', { cause: reason })
+  }
+
+  function signInPage(request: GatewayRequest): Respond {
+    const { fields, path, query } = request
+    // A link on another site, or the landing after sign-in: Strict hides the cookie. Loaded again from here it shows.
+    if (fields.secFetchSite === 'cross-site' && request.cookie === undefined && !isPrefetch(fields)) {
+      return bouncePage(path + query)
+    }
+    return redirect(loginUrl(config, path + query))
+  }
+
+  return {
+    owns: (path) => path.startsWith(base) && (path.length === base.length || path[base.length] === '/'),
+    decide,
+    signInPage,
+  }
+}

@@ -1,0 +1,27 @@
+import type { EndpointRow } from './endpoint.ts'
+import { createCallback } from './oidc/callback.ts'
+import { createLogin } from './oidc/login.ts'
+import { createLogout } from './oidc/logout.ts'
+import type { Services } from './services.ts'
+import { createOwnSessions } from './session/own-sessions.ts'
+import { createSessionInfo } from './session/session-info.ts'
+
+/**
+ * The gateway's own endpoints, below `basePath`: one row each. A path that is not here is 404, a method 405; there are no
+ * other ways in.
+ */
+export function endpointRows(services: Services): readonly EndpointRow[] {
+  const own = createOwnSessions(services)
+  const info = createSessionInfo(services)
+  // biome-ignore format: one row each, read at a glance
+  return [
+    { path: '/login',      methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createLogin(services) },
+    { path: '/callback/*', methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createCallback(services) },
+    { path: '/session',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: info },
+    { path: '/session',    methods: ['POST'],   csrf: 'header',         maxBody: 1024, handle: info },
+    { path: '/logout',     methods: ['POST'],   csrf: 'header-or-form', maxBody: 1024, handle: createLogout(services) },
+    { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
+    { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },
+    { path: '/sessions/*', methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOne },
+  ]
+}

@@ -1,0 +1,138 @@
+import { clientAddress } from './access/client-address.ts'
+import { createRouteMap } from './access/route-map.ts'
+import { createTrustedProxies } from './access/trusted-proxies.ts'
+import type { Decision } from './decision.ts'
+import { createEndpoints } from './endpoints.ts'
+import { Refusal } from './errors.ts'
+import { AMBIGUOUS, isGatewayCookie } from './protocol/cookies.ts'
+import { csrfRefusal } from './protocol/csrf.ts'
+import type { RequestHead } from './protocol/head.ts'
+import { isNavigation } from './protocol/navigation.ts'
+import { siftRequest } from './protocol/sift-request.ts'
+import { readTarget } from './protocol/target.ts'
+import { createRefuser } from './refuse.ts'
+import type { GatewayRequest } from './request.ts'
+import { compileRoute, type Route } from './route.ts'
+import type { Services } from './services.ts'
+import type { Opened } from './session/record.ts'
+
+export interface Guard {
+  /**
+   * What becomes of a request, by its head alone. Synchronous when the session is known to this process; never throws and
+   * never rejects: what is expected becomes an answer, and what isn't becomes `internal_error`.
+   */
+  decide(head: RequestHead): Decision | Promise<Decision>
+}
+
+/**
+ * The product in one function. In this order, and the first refusal stands:
+ *
+ *   framing and target → host → own endpoint or route → method → an anonymous navigation goes to sign-in
+ *   → CSRF → session → access → credential → forward
+ *
+ * CSRF comes before the session, so that a page of another site learns nothing about who is signed in.
+ */
+export function createGuard(services: Services): Guard {
+  const { config, cookies, newRequestId, sessions } = services
+  const origin = new URL(config.origin)
+  const isTrusted = createTrustedProxies(config.trustedProxies)
+  const endpoints = createEndpoints(services)
+  const findRoute = createRouteMap(config.routes.map((route) => compileRoute(route, services)))
+  const refuse = createRefuser(services)
+
+  function decide(head: RequestHead): Decision | Promise<Decision> {
+    const requestId = newRequestId()
+    let request: GatewayRequest | undefined
+    try {
+      request = read(head, requestId)
+      const decision = endpoints.owns(request.path) ? endpoints.decide(request) : decideRoute(request)
+      if (!(decision instanceof Promise)) return decision
+      return decision.catch((error: unknown) => refuse(error, head, requestId, request))
+    } catch (error) {
+      return refuse(error, head, requestId, request)
+    }
+  }
+
+  /** One reading of the request, or none: what another reader could take differently is refused, not repaired. */
+  function read(head: RequestHead, requestId: string): GatewayRequest {
+    if (head.method === 'TRACE' || head.method === 'CONNECT')
+      throw new Refusal('method_not_allowed', { cause: head.method })
+    const fields = siftRequest(head.rawHeaders, isGatewayCookie)
+    if (fields.problem !== undefined) throw new Refusal('bad_request', { cause: fields.problem })
+    const target = readTarget(head.target)
+    if (target.kind === 'refused') throw new Refusal('bad_request', { cause: target.reason })
+    if (fields.host === undefined || fields.host === '') throw new Refusal('bad_request', { cause: 'no Host' })
+    if (target.kind === 'absolute' && `${target.scheme}://${target.authority}` !== config.origin) {
+      throw new Refusal('bad_request', { cause: 'an absolute target of another origin' })
+    }
+    // A forged Host would end up in redirects, and in what the upstream believes of its own address.
+    if (fields.host !== origin.host && fields.host.toLowerCase() !== origin.host) {
+      throw new Refusal('misdirected_request', { cause: 'Host is not that of the origin' })
+    }
+    const cookie = cookies.readSession(fields.cookie)
+    if (cookie === AMBIGUOUS) throw new Refusal('bad_request', { cause: 'the session cookie came twice' })
+    const address = clientAddress(head.peer, fields.forwardedFor, isTrusted)
+    return { head, fields, path: target.path, query: target.query, address, requestId, cookie }
+  }
+
+  function decideRoute(request: GatewayRequest): Decision | Promise<Decision> {
+    const match = findRoute(request.path, request.head.method)
+    if (match === undefined) throw new Refusal('not_found')
+    if (match.kind === 'method-not-allowed')
+      throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
+    const { route } = match
+    if (route.access === 'public') {
+      checkCsrf(route, request)
+      return route.carryOut(request, undefined)
+    }
+    // A navigation is answered by a page, so who it is comes first; for a script CSRF comes first.
+    const navigation = isNavigation(request.fields)
+    if (!navigation) checkCsrf(route, request)
+    if (request.cookie === undefined) return admit(route, request, navigation, anonymous)
+    const opened = openSession(request.cookie)
+    if (!(opened instanceof Promise)) return admit(route, request, navigation, opened)
+    return opened.then((known) => admit(route, request, navigation, known))
+  }
+
+  function openSession(cookie: string): Opened | Promise<Opened> {
+    try {
+      const opened = sessions.open(cookie)
+      return opened instanceof Promise ? opened.catch(storeUnavailable) : opened
+    } catch (cause) {
+      return storeUnavailable(cause)
+    }
+  }
+
+  function admit(
+    route: Route,
+    request: GatewayRequest,
+    navigation: boolean,
+    opened: Opened,
+  ): Decision | Promise<Decision> {
+    if (opened.kind !== 'live') {
+      if (navigation) return endpoints.signInPage(request)
+      throw new Refusal(opened.kind === 'ended' ? 'session_expired' : 'login_required')
+    }
+    if (navigation) checkCsrf(route, request)
+    const { session } = opened
+    if (!route.allows(session.record.roles))
+      throw new Refusal('access_denied', { cause: 'none of the roles of the route' })
+    sessions.touch(session)
+    return route.carryOut(request, session)
+  }
+
+  function checkCsrf(route: Route, request: GatewayRequest): void {
+    if (route.csrf === 'off') return
+    const reason = csrfRefusal(request.fields, request.head.method, config.origin)
+    if (reason !== undefined) throw new Refusal('csrf_rejected', { cause: reason })
+  }
+
+  return { decide }
+}
+
+const anonymous: Opened = { kind: 'unknown' }
+
+/** An error is not a miss: nobody is signed out, and no cookie is deleted, because the store can't be read. */
+function storeUnavailable(cause: unknown): never {
+  throw new Refusal('store_unavailable', { cause })
+}

@@ -1,0 +1,37 @@
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
+
+/**
+ * JSON lines, ISO 8601 times. What must never be in a log is never handed over; the redaction is a second lock for what a
+ * library's error may carry. @see OWASP Logging Cheat Sheet
+ */
+export function createLog(options: { level: string; destination?: DestinationStream }): Logger {
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: secretPaths, censor: '[redacted]' },
+    serializers: { err: describeFault },
+  }
+  return options.destination ? pino(settings, options.destination) : pino(settings)
+}
+
+/** Names and places of a fault, never the values that it was holding: a library's `cause` may be a whole response. */
+function describeFault(fault: unknown): object {
+  if (!(fault instanceof Error)) return { message: String(fault) }
+  const { name, message, stack } = fault
+  const code = (fault as NodeJS.ErrnoException).code
+  return { name, message, code, stack, ...(fault.cause instanceof Error && { cause: describeFault(fault.cause) }) }
+}
+
+const secretPaths = [
+  'authorization',
+  'cookie',
+  'code',
+  'verifier',
+  'token',
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'client_secret',
+].flatMap((name) => [`*.${name}`, `err.${name}`])

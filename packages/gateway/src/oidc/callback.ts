@@ -1,0 +1,125 @@
+import { rolesOf } from '../access/roles.ts'
+import type { Respond } from '../decision.ts'
+import type { EndpointRequest } from '../endpoint.ts'
+import { Refusal } from '../errors.ts'
+import { printable } from '../protocol/printable.ts'
+import { timingSafeEqual } from '../protocol/timing-safe.ts'
+import type { Services } from '../services.ts'
+import { parseCookieValue } from '../session/cookie-value.ts'
+import type { JsonObject } from '../session/json.ts'
+import { asRefusal } from './faults.ts'
+import { lateCallback, openOrRefuse } from './late-callback.ts'
+import { refuseDuplicates } from './login.ts'
+import { loginIdOf, openPendingLogin, type PendingLogin } from './pending-login.ts'
+import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
+import { redirect } from './redirect.ts'
+
+/**
+ * `GET /auth/callback/{provider}`: completes a sign-in in the browser that began it.
+ * Order: parameters → the sign-in of this browser → issuer, state, error → state used up → token request → verification →
+ * new session, old one ended → 303 to a clean address. Nothing is asked of the provider before the state is ours.
+ */
+export function createCallback(services: Services) {
+  const { config, cookies, log, now, providers, ring, sessions, store } = services
+
+  return async (request: EndpointRequest): Promise<Respond> => {
+    const provider = providers.get(request.name)
+    if (!provider) throw new Refusal('not_found')
+    refuseDuplicates(request.parameters)
+    const login = findLogin(request)
+    // Mix-up: each provider has its own redirect URI, and a sign-in begun at one can't end at another. @see RFC 9700 §4.4
+    if (!login || login.provider !== provider.name) return await lateCallback(services, request)
+    try {
+      return await complete(request, provider, login)
+    } catch (error) {
+      const refusal = asRefusal(error)
+      const cause = refusal.cause instanceof Error ? refusal.cause.message : refusal.cause
+      log.warn({
+        event: 'authn_login_fail',
+        code: refusal.code,
+        provider: provider.name,
+        reason: printable(String(cause ?? refusal.code)),
+        address: request.address,
+        requestId: request.requestId,
+      })
+      throw new Refusal(refusal.code, { cause: refusal.cause, setCookies: [cookies.endLogin(login.id)] })
+    }
+  }
+
+  /** The state names the cookie; the cookie, sealed by us, holds the state that it must be equal to. */
+  function findLogin({ parameters, fields }: EndpointRequest): PendingLogin | undefined {
+    const state = parameters.get('state') ?? ''
+    const id = loginIdOf(state)
+    const value = id === undefined ? undefined : cookies.readLogin(fields.cookie, id)
+    const login = id !== undefined && value !== undefined ? openPendingLogin(ring, id, value) : undefined
+    return login && timingSafeEqual(login.state, state) && login.expiresAt > now() ? login : undefined
+  }
+
+  async function complete(request: EndpointRequest, provider: ProviderClient, login: PendingLogin): Promise<Respond> {
+    let callback: CheckedCallback
+    try {
+      callback = await provider.checkCallback(request.parameters, login)
+    } catch (error) {
+      if (login.silent && request.parameters.has('error')) return redirect(login.returnTo, [cookies.endLogin(login.id)])
+      throw error
+    }
+    // One use only: the callback seen by two (history, a proxy's log) redeems nothing twice.
+    if (!(await claimState(login))) return await lateCallback(services, request)
+    const signedIn = await provider.redeem(callback)
+    const cookie = await startSession(request, provider, signedIn)
+    await endPrevious(request, login)
+    log.info({
+      event: 'authn_login_success',
+      provider: provider.name,
+      session: sessions.handleOf(parseCookieValue(cookie)?.id as never),
+      address: request.address,
+      requestId: request.requestId,
+    })
+    return redirect(login.returnTo, [cookies.session(cookie), cookies.endLogin(login.id)])
+  }
+
+  async function claimState(login: PendingLogin): Promise<boolean> {
+    return await store.claim(`login:${login.id}`, login.expiresAt).catch((cause: unknown) => {
+      throw new Refusal('store_unavailable', { cause })
+    })
+  }
+
+  async function startSession(
+    request: EndpointRequest,
+    provider: ProviderClient,
+    { tokens, sub, claims, authenticatedAt }: SignedIn,
+  ) {
+    const sid = claims['sid']
+    const acr = claims['acr']
+    const session = {
+      subject: { iss: provider.config.issuer, sub },
+      provider: provider.name,
+      authenticatedAt: authenticatedAt ?? now(),
+      roles: rolesOf(config.roles, claims),
+      claims: pick(claims, provider.config.claims),
+      userAgent: (request.fields.userAgent ?? '').slice(0, 512),
+      address: request.address,
+      ...(typeof sid === 'string' && { providerSid: sid }),
+      ...(typeof acr === 'string' && { acr }),
+    }
+    return await sessions.create(session, tokens).catch((cause: unknown) => {
+      throw new Refusal('store_unavailable', { cause })
+    })
+  }
+
+  /** The sessions that this sign-in replaces die with it: no fixation, no orphans. @see ASVS 5.0 7.2.4 */
+  async function endPrevious(request: EndpointRequest, login: PendingLogin): Promise<void> {
+    const visible = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
+    const ids = new Set([login.previous, visible?.kind === 'live' ? visible.session.id : undefined])
+    for (const id of ids) {
+      if (id === undefined) continue
+      await sessions.end(id, 'replaced').catch((cause: unknown) => {
+        throw new Refusal('store_unavailable', { cause })
+      })
+    }
+  }
+}
+
+function pick(claims: JsonObject, names: readonly string[]): JsonObject {
+  return Object.fromEntries(names.flatMap((name) => (claims[name] === undefined ? [] : [[name, claims[name]]])))
+}

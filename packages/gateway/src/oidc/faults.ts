@@ -1,0 +1,38 @@
+import * as oauth from 'oauth4webapi'
+import { Refusal } from '../errors.ts'
+import { ProviderFault } from './bounded-fetch.ts'
+
+/**
+ * Sorts what can go wrong between us and a provider into the two answers that a person can act on: the provider refused
+ * (or sent what can't be trusted), or the provider is broken. The cause is for the log.
+ */
+export function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  return new Refusal(isProviderBroken(error) ? 'provider_unavailable' : 'login_failed', { cause: error })
+}
+
+export function isProviderBroken(error: unknown): boolean {
+  if (error instanceof ProviderFault) return true
+  if (error instanceof oauth.ResponseBodyError) return error.status >= 500 || error.status === 429
+  // RFC 6749 §4.1.2.1: the provider says itself that it is out of order.
+  if (error instanceof oauth.AuthorizationResponseError) {
+    return error.error === 'server_error' || error.error === 'temporarily_unavailable'
+  }
+  if (error instanceof oauth.OperationProcessingError) {
+    return (
+      error.code === oauth.RESPONSE_IS_NOT_JSON ||
+      error.code === oauth.RESPONSE_IS_NOT_CONFORM ||
+      error.code === oauth.PARSE_ERROR
+    )
+  }
+  return false
+}
+
+/**
+ * Whether a failed refresh ends the session: the refresh token was taken back (`invalid_grant`, RFC 6749 §5.2), or the answer
+ * can't be trusted. An outage or a wrong configuration of ours (`invalid_client`) signs nobody out.
+ */
+export function endsSession(error: unknown): boolean {
+  if (error instanceof oauth.ResponseBodyError) return error.error === 'invalid_grant'
+  return !isProviderBroken(error) && !(error instanceof oauth.WWWAuthenticateChallengeError)
+}

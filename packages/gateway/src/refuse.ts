@@ -1,0 +1,84 @@
+import type { Respond } from './decision.ts'
+import { errors, Refusal } from './errors.ts'
+import { loginUrl } from './login-url.ts'
+import type { RequestHead } from './protocol/head.ts'
+import { isNavigation } from './protocol/navigation.ts'
+import { printable } from './protocol/printable.ts'
+import { errorResponse } from './protocol/problem.ts'
+import type { GatewayRequest } from './request.ts'
+import type { Services } from './services.ts'
+
+/** Turns what was thrown into the answer: code and hint to the client, the cause to the log. */
+export type Refuser = (
+  error: unknown,
+  head: RequestHead,
+  requestId: string,
+  request: GatewayRequest | undefined,
+) => Respond
+
+export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>): Refuser {
+  return (error, head, requestId, request) => {
+    const refusal = error instanceof Refusal ? error : new Refusal('internal_error', { cause: error })
+    const { code, options } = refusal
+    const { status } = errors[code]
+    const html = request !== undefined && isNavigation(request.fields)
+    report(refusal, head, requestId, request)
+    const members = { ...loginMembers(code, request), ...options.members }
+    return errorResponse(code, {
+      html,
+      requestId,
+      members,
+      ...(code === 'login_state_mismatch' || code === 'login_failed' ? { retryHref: loginUrl(config, '/') } : {}),
+      ...(options.refresh !== undefined && { refresh: options.refresh }),
+      headers: [
+        ...(options.headers ?? []),
+        ...(status === 503 && !options.headers?.includes('Retry-After') ? ['Retry-After', '5'] : []),
+        ...(options.setCookies ?? []).flatMap((cookie) => ['Set-Cookie', cookie]),
+      ],
+    })
+  }
+
+  /** A script that hears "not signed in" needs to know where to send the window. */
+  function loginMembers(code: string, request: GatewayRequest | undefined): Record<string, string> {
+    if (request === undefined || (code !== 'login_required' && code !== 'session_expired')) return {}
+    return { loginUrl: loginUrl(config, returnAfterCall(request)) }
+  }
+
+  /** The page that made the call, by its Referer of this origin; else the start page. An API address is no place to land. */
+  function returnAfterCall({ fields }: GatewayRequest): string {
+    const page = fields.referer
+    return page?.startsWith(`${config.origin}/`) ? page.slice(config.origin.length) : '/'
+  }
+
+  function report(refusal: Refusal, head: RequestHead, requestId: string, request: GatewayRequest | undefined): void {
+    const { code } = refusal
+    const { status } = errors[code]
+    // Not being signed in, and an address that isn't there, are everyday answers.
+    if (code === 'login_required' || code === 'session_expired' || code === 'not_found') return
+    const { cause } = refusal
+    const fields = {
+      event: eventOf[code] ?? 'request_refused',
+      code,
+      requestId,
+      method: printable(head.method, 16),
+      // Without the query: it may carry what belongs to nobody's log.
+      path: printable(request?.path ?? head.target.split('?', 1)[0] ?? '', 256),
+      address: request?.address ?? head.peer,
+    }
+    if (code === 'internal_error') log.error({ ...fields, err: cause }, 'fault')
+    else if (status >= 500) log.error({ ...fields, reason: reasonOf(cause) })
+    else log.warn({ ...fields, reason: reasonOf(cause) })
+  }
+}
+
+const eventOf: Partial<Record<string, string>> = {
+  csrf_rejected: 'malicious_csrf',
+  access_denied: 'authz_fail',
+  provider_unavailable: 'provider_unavailable',
+  store_unavailable: 'store_unavailable',
+}
+
+function reasonOf(cause: unknown): string | undefined {
+  if (cause === undefined) return undefined
+  return printable(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause))
+}

@@ -1,0 +1,40 @@
+import type { Routable } from './access/route-map.ts'
+import type { RouteConfig } from './config/schema.ts'
+import type { Decision } from './decision.ts'
+import { securityHeaders } from './protocol/security-headers.ts'
+import type { GatewayRequest } from './request.ts'
+import type { Services } from './services.ts'
+import type { LiveSession } from './session/record.ts'
+import { createForward } from './upstream/forward.ts'
+
+/** A configured route, with everything computed that does not depend on the request. */
+export interface Route extends Routable {
+  readonly access: 'public' | 'session'
+  readonly csrf: 'header' | 'off'
+  allows(roles: readonly string[]): boolean
+  carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
+}
+
+export function compileRoute(config: RouteConfig, services: Services): Route {
+  const needed = typeof config.access === 'object' ? config.access.roles : undefined
+  const shared = {
+    path: config.path,
+    methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
+    access: config.access === 'public' ? ('public' as const) : ('session' as const),
+    allows: (roles: readonly string[]) => needed === undefined || needed.some((role) => roles.includes(role)),
+  }
+  if (config.static !== undefined) {
+    // Files change nothing when they are fetched, and a page's own <script src> can't send a header.
+    return { ...shared, csrf: 'off', carryOut: createStatic(config, config.static, services) }
+  }
+  return { ...shared, csrf: config.csrf, carryOut: createForward(config, services) }
+}
+
+function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {
+  const headers = securityHeaders({
+    https: config.origin.startsWith('https://'),
+    ...(config.headers.csp !== undefined && { csp: config.headers.csp }),
+  })
+  const prefix = route.path.endsWith('/*') ? route.path.slice(0, -2) : route.path
+  return (request) => ({ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers })
+}

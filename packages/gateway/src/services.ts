@@ -1,0 +1,24 @@
+import type { Config } from './config/schema.ts'
+import type { EventLog } from './event-log.ts'
+import type { ProviderClient } from './oidc/provider-client.ts'
+import type { RefreshTokens } from './oidc/token-refresh.ts'
+import type { KeyRing } from './session/key-ring.ts'
+import type { Sessions } from './session/sessions.ts'
+import type { Clock, SessionStore } from './session/store.ts'
+import type { GatewayCookies } from './session-cookie.ts'
+
+/** What the guard and the endpoints are made of; built once at start, passed by hand. */
+export interface Services {
+  readonly config: Config
+  readonly store: SessionStore
+  readonly sessions: Sessions
+  readonly providers: ReadonlyMap<string, ProviderClient>
+  readonly refreshTokens: RefreshTokens
+  readonly ring: KeyRing
+  readonly cookies: GatewayCookies
+  readonly log: EventLog
+  readonly now: Clock
+  /** A fresh id for one request: unique, not secret. */
+  readonly newRequestId: () => string
+  readonly newTraceparent: () => string
+}

@@ -1,0 +1,13 @@
+import { createHmac } from 'node:crypto'
+import type { KeyRing } from './key-ring.ts'
+import type { SessionId } from './store.ts'
+
+export interface Handles {
+  /** Names a session in logs and lists: a keyed hash of its id, which leads back to nothing. @see OWASP Logging CS */
+  handleOf(id: SessionId): string
+}
+
+export function createHandles(ring: KeyRing): Handles {
+  const key = ring.derive(ring.current, 'log-hash') as Buffer
+  return { handleOf: (id) => createHmac('sha256', key).update(id).digest('base64url').slice(0, 22) }
+}

@@ -1,0 +1,49 @@
+import { hkdfSync } from 'node:crypto'
+
+/** One key of the gateway's ring: 32 random bytes under a name that may be written anywhere. */
+export interface RingKey {
+  readonly id: string
+  readonly key: Uint8Array
+  /** ISO 8601. */
+  readonly createdAt: string
+}
+
+/**
+ * The gateway's half of every secret. The newest key seals; all of them open, so that replacing a key signs nobody out.
+ * A key is never used as it is: each purpose derives its own (RFC 5869).
+ */
+export interface KeyRing {
+  /** The id of the key that seals now. */
+  readonly current: string
+  /** 32 bytes for one purpose, or undefined if the ring has no such key. The result is kept: call it freely. */
+  derive(keyId: string, purpose: KeyPurpose): Buffer | undefined
+  /** 32 bytes from a secret of the caller and the ring's key together: neither alone gives them. */
+  combine(keyId: string, secret: string, purpose: string): Buffer | undefined
+}
+
+export type KeyPurpose = 'session-record' | 'login-transaction' | 'log-hash'
+
+export function createKeyRing(keys: readonly RingKey[]): KeyRing {
+  const newest = keys.at(-1)
+  if (newest === undefined) throw new TypeError('a key ring needs at least one key')
+  const byId = new Map(keys.map((key) => [key.id, key.key]))
+  const derived = new Map<string, Buffer>()
+
+  return {
+    current: newest.id,
+    derive(keyId, purpose) {
+      const name = `${keyId}/${purpose}`
+      const known = derived.get(name)
+      if (known) return known
+      const key = byId.get(keyId)
+      if (!key) return undefined
+      const fresh = Buffer.from(hkdfSync('sha256', key, '', `coatcheck ${purpose} v1`, 32))
+      derived.set(name, fresh)
+      return fresh
+    },
+    combine(keyId, secret, purpose) {
+      const key = byId.get(keyId)
+      return key && Buffer.from(hkdfSync('sha256', secret, key, `coatcheck ${purpose} v1`, 32))
+    },
+  }
+}

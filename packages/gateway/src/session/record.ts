@@ -1,0 +1,71 @@
+import type { JsonObject } from './json.ts'
+import type { EndReason, SessionId } from './store.ts'
+
+/** Who signed in: a user is issuer and subject together, never an e-mail address. @see ASVS 5.0 6.8.1 */
+export interface Subject {
+  readonly iss: string
+  readonly sub: string
+}
+
+/** What the gateway knows of a session without the browser's cookie. Times are milliseconds since the epoch. */
+export interface SessionRecord {
+  readonly subject: Subject
+  /** The configured name of the provider. */
+  readonly provider: string
+  /** The provider's own session id (`sid` of the ID token). */
+  readonly providerSid?: string
+  readonly createdAt: number
+  /** When the user last proved who they are (`auth_time`). */
+  readonly authenticatedAt: number
+  readonly lastSeenAt: number
+  readonly absoluteExpiresAt: number
+  readonly acr?: string
+  readonly roles: readonly string[]
+  /** The claims that `/auth/session` may show. */
+  readonly claims: JsonObject
+  /** User-Agent and address at sign-in, for the user's own list of sessions. */
+  readonly userAgent: string
+  readonly address: string
+  /** The live cookie values of this session, oldest first. */
+  readonly lineage: readonly Generation[]
+}
+
+/** One value of the session cookie: enough to recognise it and, with its secret, to open the tokens. */
+export interface Generation {
+  readonly number: number
+  /** SHA-256 of the secret, base64url. */
+  readonly secretHash: string
+  /** The data key, wrapped under HKDF(secret, ring key `keyId`), base64url. */
+  readonly wrappedKey: string
+  readonly keyId: string
+  readonly issuedAt: number
+}
+
+/** What only the browser's cookie opens. */
+export interface Tokens {
+  readonly accessToken: string
+  /** Milliseconds since the epoch; absent when the provider did not say. */
+  readonly accessTokenExpiresAt?: number
+  readonly refreshToken?: string
+  readonly idToken: string
+}
+
+/** A session that this process has opened: all that the hot path needs, without I/O. */
+export interface LiveSession {
+  readonly id: SessionId
+  readonly version: number
+  readonly record: SessionRecord
+  readonly tokens: Tokens
+  readonly secretHash: Buffer
+  readonly generation: number
+  /** Milliseconds since the epoch; ahead of `record.lastSeenAt`, which is written only now and then. */
+  lastSeenAt: number
+}
+
+/** What became of a presented cookie. */
+export type Opened =
+  | { readonly kind: 'live'; readonly session: LiveSession }
+  /** No such session: never issued by us, a wrong secret, or long forgotten. */
+  | { readonly kind: 'unknown' }
+  /** It was a session; it is over. */
+  | { readonly kind: 'ended'; readonly reason: EndReason }

@@ -1,0 +1,31 @@
+/** The two clocks of a session, in milliseconds. @see ASVS 5.0 7.3.1, 7.3.2 · NIST SP 800-63B-4 §2.2.3 */
+export interface Timeouts {
+  /** Without activity. */
+  readonly idle: number
+  /** Since sign-in, whatever the activity. */
+  readonly absolute: number
+}
+
+/** When the session ends if nothing more happens. */
+export function expiresAt(lastSeenAt: number, absoluteExpiresAt: number, timeouts: Timeouts): number {
+  return Math.min(lastSeenAt + timeouts.idle, absoluteExpiresAt)
+}
+
+export function whyExpired(
+  now: number,
+  lastSeenAt: number,
+  absoluteExpiresAt: number,
+  timeouts: Timeouts,
+): 'idle' | 'absolute' | undefined {
+  if (now >= absoluteExpiresAt) return 'absolute'
+  if (now >= lastSeenAt + timeouts.idle) return 'idle'
+  return undefined
+}
+
+/** Activity is written to the store at most this often: once a minute, or a tenth of the idle timeout if that is less. */
+export function writeInterval(timeouts: Timeouts): number {
+  return Math.min(60_000, timeouts.idle / 10)
+}
+
+/** How long a tombstone stays: longer than any request that was in flight when the session ended. */
+export const tombstoneLifetime = 15 * 60_000
