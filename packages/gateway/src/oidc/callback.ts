@@ -89,8 +89,8 @@ export function createCallback(services: Services) {
     provider: ProviderClient,
     { tokens, sub, claims, authenticatedAt }: SignedIn,
   ) {
-    const sid = claims['sid']
-    const acr = claims['acr']
+    const sid = claims.sid
+    const acr = claims.acr
     const session = {
       subject: { iss: provider.config.issuer, sub },
       provider: provider.name,

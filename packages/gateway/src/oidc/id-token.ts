@@ -9,15 +9,20 @@ const maxAge = 10 * 60
  * What OpenID Connect Core §3.1.3.7 asks beyond what the library has checked (iss, aud, azp, exp, nonce, alg):
  * no audience besides us, an `iat` near now, and the access token of the same answer where the token names it.
  */
-export function checkIdToken(claims: oauth.IDToken, idToken: string, accessToken: string, clientId: string): void {
+export function checkIdToken(
+  claims: oauth.IDToken,
+  answer: { idToken: string; accessToken: string; clientId: string; now: number },
+): void {
   const audience = typeof claims.aud === 'string' ? [claims.aud] : claims.aud
   // Rule 3: an audience that we don't know could present the same token to us as its own.
-  if (audience.length !== 1 || audience[0] !== clientId)
+  if (audience.length !== 1 || audience[0] !== answer.clientId) {
     throw new Error('the ID token has an audience besides this client')
-  const now = Math.floor(Date.now() / 1000)
-  if (claims.iat > now + clockTolerance || claims.iat < now - maxAge)
+  }
+  const seconds = Math.floor(answer.now / 1000)
+  if (claims.iat > seconds + clockTolerance || claims.iat < seconds - maxAge) {
     throw new Error('iat of the ID token is not near now')
-  if (claims['at_hash'] !== undefined && claims['at_hash'] !== accessTokenHash(idToken, accessToken)) {
+  }
+  if (claims.at_hash !== undefined && claims.at_hash !== accessTokenHash(answer.idToken, answer.accessToken)) {
     throw new Error('at_hash of the ID token is not that of the access token')
   }
 }

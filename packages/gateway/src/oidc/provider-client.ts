@@ -64,7 +64,12 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
   const fetch = createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch)
   const allowHttp = config.issuer.startsWith('http://')
   const http = { [oauth.customFetch]: fetch as never, [oauth.allowInsecureRequests]: allowHttp }
-  const client: oauth.Client = { client_id: config.clientId, [oauth.clockTolerance]: 30 }
+  // The gateway has one clock; the library asks the machine's and is told how far it is from ours.
+  const clientNow = (): oauth.Client => ({
+    client_id: config.clientId,
+    [oauth.clockTolerance]: 30,
+    [oauth.clockSkew]: Math.round((now() - Date.now()) / 1000),
+  })
   const authentication =
     config.clientAuth === 'client_secret_post'
       ? oauth.ClientSecretPost(config.clientSecret)
@@ -96,10 +101,14 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
 
   async function checkCallback(parameters: URLSearchParams, login: PendingLogin): Promise<CheckedCallback> {
     const server = await metadata.get()
-    return { parameters: oauth.validateAuthResponse(server, client, parameters, login.state), login } as CheckedCallback
+    return {
+      parameters: oauth.validateAuthResponse(server, clientNow(), parameters, login.state),
+      login,
+    } as CheckedCallback
   }
 
   async function redeem({ parameters, login }: CheckedCallback): Promise<SignedIn> {
+    const client = clientNow()
     const server = await metadata.get()
     const response = await oauth.authorizationCodeGrantRequest(
       server,
@@ -118,7 +127,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     await keys.verify(server, response)
     const idToken = answer.id_token as string
     const idClaims = oauth.getValidatedIdTokenClaims(answer) as oauth.IDToken
-    checkIdToken(idClaims, idToken, answer.access_token, config.clientId)
+    checkIdToken(idClaims, { idToken, accessToken: answer.access_token, clientId: config.clientId, now: now() })
     const userInfo = await userInfoIfNeeded(server, answer.access_token, idClaims)
     return {
       tokens: tokensOf(answer, idToken, undefined),
@@ -131,9 +140,9 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
   async function userInfoIfNeeded(server: oauth.AuthorizationServer, accessToken: string, idClaims: oauth.IDToken) {
     if (server.userinfo_endpoint === undefined || options.wantedClaims.every((claim) => idClaims[claim] !== undefined))
       return {}
-    const response = await oauth.userInfoRequest(server, client, accessToken, http)
+    const response = await oauth.userInfoRequest(server, clientNow(), accessToken, http)
     // A UserInfo answer about somebody else is a token substitution: it is discarded and the sign-in fails. @see §5.3.2
-    const claims = await oauth.processUserInfoResponse(server, client, idClaims.sub, response)
+    const claims = await oauth.processUserInfoResponse(server, clientNow(), idClaims.sub, response)
     if (response.headers.get('content-type')?.includes('jwt')) await keys.verify(server, response)
     return claims as unknown as JsonObject
   }
@@ -142,6 +151,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     try {
       if (tokens.refreshToken === undefined) return { kind: 'login-required', cause: 'no refresh token' }
       const server = await metadata.get()
+      const client = clientNow()
       const response = await oauth.refreshTokenGrantRequest(server, client, authentication, tokens.refreshToken, http)
       const answer = await oauth.processRefreshTokenResponse(server, client, response)
       if (answer.id_token !== undefined) await keys.verify(server, response)

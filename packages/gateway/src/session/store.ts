@@ -12,7 +12,7 @@ export interface StoredSession {
   readonly version: number
   /** The sealed record. */
   readonly bytes: Uint8Array
-  /** Milliseconds since the epoch; afterwards the store answers as if the session was never there. */
+  /** Milliseconds since the epoch; from then on the store answers as if the session was never there. */
   readonly expiresAt: number
   /** Opaque keys under which `find` lists this session: the same for its whole life. */
   readonly indices: readonly string[]
@@ -42,6 +42,7 @@ export interface SessionStore {
   /**
    * Writes only if the stored version is still `expected` (undefined: only if nothing, not even a tombstone, is there).
    * Resolves to false if another writer won. Resolves once the write is visible to every process.
+   * @throws RangeError unless `next.version` is `expected` + 1, or 1 for a new session
    */
   put(next: StoredSession, expected: number | undefined): Promise<boolean>
 
@@ -60,6 +61,7 @@ export interface SessionStore {
   /** Rejects while the store can not be used. */
   ping(): Promise<void>
 
+  /** Finishes what was asked for before; afterwards every other method throws. */
   close(): Promise<void>
 }
 

@@ -6,7 +6,6 @@ import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import { createCredential } from './credential.ts'
 import { identityHeaders } from './identity-headers.ts'
-import { traceparent } from './traceparent.ts'
 
 /**
  * What a route with an upstream does with an admitted request. The upstream hears only what the sifted head let through,
@@ -42,9 +41,10 @@ export function createForward(
       'X-Request-Id',
       request.requestId,
       'traceparent',
-      traceparent(request.fields.traceparent, services.newTraceparent),
+      request.fields.traceparent ?? services.newTraceparent(),
       ...fixed,
     )
+    if (request.fields.tracestate !== undefined) headers.push('tracestate', request.fields.tracestate)
     if (session) headers.push(...identityHeaders(session))
     if (authorization !== undefined) headers.push('Authorization', authorization)
     const path = (strip === '' ? request.path : request.path.slice(strip.length) || '/') + request.query

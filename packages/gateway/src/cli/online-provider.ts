@@ -1,0 +1,87 @@
+import { z } from 'zod'
+import type { ProviderConfig } from '../config/schema.ts'
+import type { Finding } from './online.ts'
+
+/** The part of a discovery document that sign-in depends on. @see OpenID Connect Discovery §3 */
+const metadataSchema = z.looseObject({
+  issuer: z.string(),
+  authorization_endpoint: z.string().optional(),
+  token_endpoint: z.string().optional(),
+  jwks_uri: z.string().optional(),
+  end_session_endpoint: z.string().optional(),
+  response_types_supported: z.array(z.string()).optional(),
+  code_challenge_methods_supported: z.array(z.string()).optional(),
+  token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
+})
+
+/** Reads a provider's discovery document and compares it with what is configured. */
+export async function askProvider(name: string, provider: ProviderConfig, timeout: number): Promise<Finding[]> {
+  const path = ['providers', name, 'issuer']
+  const url = `${provider.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const document = await fetchJson(url, timeout)
+  if ('failed' in document) return [{ path, message: `${url} ${document.failed}` }]
+  const parsed = metadataSchema.safeParse(document.json)
+  if (!parsed.success) return [{ path, message: `${url} is not a discovery document` }]
+  const metadata = parsed.data
+
+  const findings: Finding[] = []
+  if (metadata.issuer !== provider.issuer) {
+    findings.push({
+      path,
+      message: `the provider says that its issuer is ${JSON.stringify(metadata.issuer.slice(0, 200))}; write exactly that`,
+    })
+  }
+  for (const endpoint of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'] as const) {
+    if (metadata[endpoint] === undefined) findings.push({ path, message: `the provider names no ${endpoint}` })
+  }
+  if (metadata.response_types_supported?.includes('code') === false) {
+    findings.push({ path, message: 'the provider does not list the response type code' })
+  }
+  const methods = metadata.token_endpoint_auth_methods_supported
+  if (methods && !methods.includes(provider.clientAuth)) {
+    const usable = methods.filter((method) => method === 'client_secret_basic' || method === 'client_secret_post')
+    const hint = usable.length > 0 ? `write clientAuth: ${usable[0]}` : 'it takes no client secret'
+    findings.push({
+      path: ['providers', name, 'clientAuth'],
+      message: `the provider does not list ${provider.clientAuth}; ${hint}`,
+    })
+  }
+  // Cognito checks PKCE and doesn't list it, so this proves nothing.
+  if (!metadata.code_challenge_methods_supported?.includes('S256')) {
+    findings.push({ path, message: 'the provider does not list PKCE with S256; it is sent all the same', note: true })
+  }
+  if (metadata.end_session_endpoint === undefined) {
+    findings.push({
+      path,
+      message: 'the provider names no end_session_endpoint: sign-out ends the session here only',
+      note: true,
+    })
+  }
+  return findings
+}
+
+async function fetchJson(url: string, timeout: number): Promise<{ json: unknown } | { failed: string }> {
+  let response: Response
+  try {
+    response = await fetch(url, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(timeout),
+      headers: { accept: 'application/json' },
+    })
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+    if (cause instanceof Error && cause.name === 'TimeoutError') return { failed: 'does not answer in time' }
+    return {
+      failed: `can not be reached: ${cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'}`,
+    }
+  }
+  if (response.status !== 200) {
+    await response.body?.cancel()
+    return { failed: `answers ${response.status}` }
+  }
+  try {
+    return { json: await response.json() }
+  } catch {
+    return { failed: 'answers something that is not JSON' }
+  }
+}
