@@ -1,3 +1,5 @@
+import type { DevelopmentClient } from '../../gateway/src/demo/provider-users.ts'
+
 /** A configuration as it is written in YAML, before it is read. */
 export type ConfigInput = { readonly [key: string]: ConfigValue }
 export type ConfigValue = string | number | boolean | null | undefined | readonly ConfigValue[] | ConfigInput
@@ -13,19 +15,20 @@ export interface WorldAddresses {
 
 export const adminToken = 'admin-token-of-the-world'
 
-/** The client that a provider of the world knows the gateway as. */
-export function clientOf(provider: string, origin: string) {
-  return {
-    clientId: `web-${provider}`,
-    clientSecret: `secret-of-${provider}-0123456789abcdef`,
-    redirectUris: [`${origin}/auth/callback/${provider}`],
-    postLogoutRedirectUris: [`${origin}/`],
-  }
+/** The credentials by which a provider of the world knows the gateway. */
+export function clientOf(provider: string): { clientId: string; clientSecret: string } {
+  return { clientId: `web-${provider}`, clientSecret: `secret-of-${provider}-0123456789abcdef` }
+}
+
+/** The gateway as it is registered at a provider. */
+export function registrationOf(provider: string, origin: string): DevelopmentClient {
+  const redirectUris = [`${origin}/auth/callback/${provider}`]
+  return { ...clientOf(provider), redirectUris, postLogoutRedirectUris: [`${origin}/`] }
 }
 
 /** The variables to which the configuration refers. */
-export function environmentOf(names: readonly string[], origin: string): Record<string, string> {
-  const secrets = names.map((name) => [secretVariable(name), clientOf(name, origin).clientSecret] as const)
+export function environmentOf(names: readonly string[]): Record<string, string> {
+  const secrets = names.map((name) => [secretVariable(name), clientOf(name).clientSecret] as const)
   return { COATCHECK_ADMIN_TOKEN: adminToken, ...Object.fromEntries(secrets) }
 }
 
@@ -34,7 +37,7 @@ const secretVariable = (provider: string) => `SECRET_OF_${provider.toUpperCase()
 /** What most tests want: one of each kind of route, role `admin` for the group `ops`, the memory store. */
 export function defaultConfig({ origin, port, adminPort, upstream, issuers }: WorldAddresses): ConfigInput {
   const providers = Object.entries(issuers).map(([name, issuer]) => {
-    const { clientId } = clientOf(name, origin)
+    const { clientId } = clientOf(name)
     const clientSecret = { env: secretVariable(name) }
     return [name, { issuer, clientId, clientSecret, scope: 'openid profile email offline_access' }]
   })

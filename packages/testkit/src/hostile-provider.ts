@@ -205,14 +205,12 @@ function challengeOf(asked: URLSearchParams): string {
   return challenge
 }
 
-/** @see RFC 6749 §2.3.1: both halves are form-encoded before base64 */
+/** @see RFC 6749 §2.3.1: both halves are form-encoded */
 function isClient({ headers }: IncomingMessage, { clientId, clientSecret }: HostileProviderOptions): boolean {
   const pair = Buffer.from(headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString()
-  const expected = [clientId, clientSecret]
-    .map((part) => new URLSearchParams([['', part]]).toString().slice(1))
-    .join(':')
+  const [id = '', secret = ''] = pair.split(':').map((part) => new URLSearchParams(`=${part}`).get('') ?? '')
   const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(pair), digest(expected))
+  return id === clientId && timingSafeEqual(digest(secret), digest(clientSecret))
 }
 
 let made: Promise<Omit<SigningKeys, 'clientSecret'>> | undefined

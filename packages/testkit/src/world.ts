@@ -7,7 +7,7 @@ import type { SessionStore } from '../../gateway/src/session/store.ts'
 import { type RunningGateway, startGateway } from '../../gateway/src/start.ts'
 import { Browser, type BrowserOptions, type SignInOptions } from './browser.ts'
 import { FakeClock } from './clock.ts'
-import { adminToken, type ConfigInput, clientOf, defaultConfig, environmentOf, overlay } from './config.ts'
+import { adminToken, type ConfigInput, defaultConfig, environmentOf, overlay, registrationOf } from './config.ts'
 import { reservePort } from './listen.ts'
 import { type CapturedLog, captureLog } from './log.ts'
 import { startTestProvider, type TestProvider, type TestProviderOptions } from './provider.ts'
@@ -49,7 +49,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   const issuerHost = host === 'localhost' ? '127.0.0.1' : 'localhost'
   const start = (name: string) => {
-    const clients = [clientOf(name, origin)]
+    const clients = [registrationOf(name, origin)]
     return startTestProvider({ issuerHost, ...options.provider, clients, now: clock.now })
   }
   const providers = new Map(await Promise.all(names.map(async (name) => [name, await start(name)] as const)))
@@ -70,7 +70,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     origin,
     log: captureLog(),
     config: overlay(overlay(defaults, { store }), own ?? {}),
-    env: environmentOf(Object.keys(issuers), origin),
+    env: environmentOf(Object.keys(issuers)),
     store: typeof options.store === 'object' ? options.store : undefined,
   }
   const world = new World(parts)
@@ -138,7 +138,7 @@ export class World implements AsyncDisposable {
   async signedIn(options: Partial<SignInOptions> & { browser?: string } = {}): Promise<Browser> {
     const browser = this.browser(options.browser)
     const page = await browser.signIn({ as: 'ada', ...options })
-    if (page.status >= 400) throw new Error(`Sign-in ended with ${page.status} at ${page.url}: ${page.text}`)
+    if (page.status >= 400) throw new Error(`Sign-in ended with ${page.status} (${page.title}) at ${page.url}`)
     return browser
   }
 

@@ -1,55 +1,23 @@
-import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Browser } from '../src/browser.ts'
-import { closeServer, listen } from '../src/listen.ts'
+import { hop, leading, setting, startTwoSites, type TwoSites, testCookies } from './two-sites.ts'
 
-// The same server under two names is two sites: 127.0.0.1 (A) and localhost (B). What Chromium 156 does was measured with it.
-const seen: { at: string; method: string; headers: NodeJS.Dict<string | string[]> }[] = []
-const server = createServer((request, response) => {
-  const url = new URL(request.url ?? '/', `http://${request.headers.host}`)
-  seen.push({ at: url.href, method: request.method ?? '', headers: request.headers })
-  const to = url.searchParams.get('to') ?? ''
-  response.setHeader('content-type', 'text/html')
-  switch (url.pathname) {
-    case '/set':
-      response.setHeader('set-cookie', url.searchParams.getAll('cookie'))
-      return response.end()
-    case '/hop':
-      return response.writeHead(Number(url.searchParams.get('code') ?? 303), { location: to }).end()
-    case '/refresh':
-      return response.end(`<meta http-equiv="refresh" content="0; url=${to.replaceAll('&', '&amp;')}">`)
-    case '/form':
-      return response.end(`<form method=post action="${to}"><input name=a value=b><button value=go>Go</button></form>`)
-    case '/auto':
-      return response.end(`<form method=post action="${to}"></form><script>document.forms[0].submit()</script>`)
-    default:
-      return response.end('end')
-  }
-})
+let sites: TwoSites
 let A = ''
 let B = ''
 beforeAll(async () => {
-  const port = await listen(server)
-  A = `http://127.0.0.1:${port}`
-  B = `http://localhost:${port}`
+  sites = await startTwoSites()
+  A = sites.A
+  B = sites.B
 })
-afterAll(() => closeServer(server))
+afterAll(() => sites.close())
 
-const hop = (to: string, code = 303) => `/hop?code=${code}&to=${encodeURIComponent(to)}`
-const setting = (...cookies: string[]) => `/set?${new URLSearchParams(cookies.map((cookie) => ['cookie', cookie]))}`
+const last = () => sites.last()
 
 async function browserWithCookies(options: { redirectsCount: boolean } = { redirectsCount: true }): Promise<Browser> {
   const browser = new Browser({ base: A, sameSite: options })
-  const cookies = ['strict=1; SameSite=Strict', 'lax=1; SameSite=Lax', 'none=1; SameSite=None; Secure', 'plain=1']
-  await browser.visit(setting(...cookies.map((cookie) => `${cookie}; Path=/`)))
+  await browser.visit(setting(...testCookies))
   return browser
-}
-
-/** What the last request carried. */
-function last() {
-  const { headers, ...rest } = seen.at(-1) as (typeof seen)[number]
-  const names = (headers.cookie?.toString() ?? '').split('; ').map((pair) => pair.split('=')[0])
-  return { ...rest, headers, cookies: names.filter(Boolean).join(' '), site: headers['sec-fetch-site'] }
 }
 
 describe('which SameSite cookies travel, and what Sec-Fetch-Site says', () => {
@@ -67,18 +35,18 @@ describe('which SameSite cookies travel, and what Sec-Fetch-Site says', () => {
       'cross-site',
     ],
     ['the same from the address bar', (b) => b.visit(hop(B + hop(`${A}/end`))), 'lax none plain', 'none'],
-    ['a refresh after a foreign link', (b) => b.visit(`/refresh?to=${A}/end`, { from: B }), all, 'same-origin'],
-    ['a form of the same site', async (b) => b.submit(await b.visit(`/form?to=${A}/end`)), all, 'same-origin'],
+    ['a refresh after a foreign link', (b) => b.visit(leading('refresh', `${A}/end`), { from: B }), all, 'same-origin'],
+    ['a form of the same site', async (b) => b.submit(await b.visit(leading('form', `${A}/end`))), all, 'same-origin'],
     [
       'a form of another site',
-      async (b) => b.submit(await b.visit(`${B}/form?to=${A}/end`)),
+      async (b) => b.submit(await b.visit(B + leading('form', `${A}/end`))),
       'none plain',
       'cross-site',
     ],
-    ['a self-submitting form', (b) => b.visit(`${B}/auto?to=${A}/end`), 'none plain', 'cross-site'],
+    ['a self-submitting form', (b) => b.visit(B + leading('auto', `${A}/end`)), 'none plain', 'cross-site'],
     [
       'a foreign form and a 303',
-      async (b) => b.submit(await b.visit(`${B}/form?to=${B}${hop(`${A}/end`).replace('&', '%26')}`)),
+      async (b) => b.submit(await b.visit(B + leading('form', B + hop(`${A}/end`)))),
       'lax none plain',
       'cross-site',
     ],
@@ -103,7 +71,7 @@ describe('which SameSite cookies travel, and what Sec-Fetch-Site says', () => {
     const browser = new Browser({ base: A, now: () => now })
     await browser.visit(setting('plain=1; Path=/'))
     now += 121_000
-    await browser.submit(await browser.visit(`${B}/form?to=${A}/end`))
+    await browser.submit(await browser.visit(B + leading('form', `${A}/end`)))
     expect(last().cookies).toBe('')
   })
 })
@@ -169,12 +137,12 @@ describe('headers of Chromium', () => {
 
   test('a form: Origin of the page, null once a 307 has led to another origin', async () => {
     const browser = new Browser({ base: A })
-    await browser.submit(await browser.visit(`/form?to=${A}/end`))
+    await browser.submit(await browser.visit(leading('form', `${A}/end`)))
     expect(last()).toMatchObject({
       method: 'POST',
       headers: { origin: A, 'content-type': 'application/x-www-form-urlencoded' },
     })
-    await browser.submit(await browser.visit(`/form?to=${A}${hop(`${B}/end`, 307).replace('&', '%26')}`))
+    await browser.submit(await browser.visit(leading('form', A + hop(`${B}/end`, 307))))
     expect(last()).toMatchObject({ at: `${B}/end`, method: 'POST', headers: { origin: 'null' } })
   })
 })

@@ -142,3 +142,9 @@ test('the provider lives by the clock that it is given', async () => {
   shift = 120_000
   await expect(world.rp.redeem(callback.location ?? '')).rejects.toMatchObject({ error: 'invalid_grant' })
 })
+
+test('access tokens are JWTs for an audience where a resource is set', async () => {
+  await using world = await setup({ resource: 'https://api.example.com' })
+  const tokens = (await world.browser.signIn({ as: 'ada', loginPath: '/login' })).json<Tokens>()
+  expect(claimsIn(tokens.access_token)).toMatchObject({ aud: 'https://api.example.com', sub: 'ada' })
+})

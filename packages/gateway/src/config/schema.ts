@@ -1,87 +1,161 @@
 import { z } from 'zod'
+import { host, network, origin, port } from './addresses.ts'
+import { createProviderSchema, providerSchema } from './provider-schema.ts'
+import { duration } from './quantities.ts'
+import { accessSchema, createRouteSchema, routeSchema } from './route-schema.ts'
+import { reviewConfig } from './rules.ts'
+import { secret } from './secret.ts'
+import { settle, warning } from './settle.ts'
+import { nowhere, type Surroundings } from './surroundings.ts'
+import { filled, headerValue, prefix, providerName, role } from './texts.ts'
 
-// First shape; see the interface. Units: durations are milliseconds, sizes are bytes after parsing.
-const duration = z.string().transform(Number)
-const size = z.string().transform(Number)
-const secret = z.string()
+/**
+ * The configuration: the only source of types, defaults, messages, the JSON Schema and docs/configuration.md.
+ * After parsing, durations are milliseconds, sizes are bytes, secrets are resolved and paths are absolute.
+ * What concerns two keys at once is in rules.ts; what is refused for now, in planned.ts.
+ */
+function createSections(around: Surroundings) {
+  const ownFile = (title: string) => filled(title).transform((path) => around.own(path))
 
-export const providerSchema = z.strictObject({
-  kind: z.enum(['oidc']).default('oidc'),
-  issuer: z.string(),
-  clientId: z.string(),
-  clientSecret: secret,
-  scope: z.string().default('openid profile email'),
-  authorizationParams: z.record(z.string(), z.string()).default({}),
-  claims: z.array(z.string()).default(['name', 'email', 'picture']),
-  logout: z.strictObject({ idTokenHint: z.boolean().default(false) }).prefault({}),
-})
+  const listen = z.strictObject({
+    host: host().default('127.0.0.1').describe('The address to listen on; `0.0.0.0` or `::` for all.'),
+    port: port().describe('The port; 0 takes a free one and logs it.'),
+    tls: z
+      .strictObject({
+        cert: filled('file').describe('The certificate (chain) in PEM form.'),
+        key: filled('file').describe('Its private key in PEM form, without passphrase.'),
+      })
+      .transform((files, ctx) => settle(around.tls(files), around, ctx))
+      .optional()
+      .describe('Without it: plain HTTP, for loopback or behind a proxy named in `trustedProxies`.'),
+  })
 
-export const accessSchema = z.union([
-  z.literal('public'),
-  z.literal('authenticated'),
-  z.strictObject({ roles: z.array(z.string()).min(1) }),
-])
+  const admin = z.strictObject({
+    host: host().default('127.0.0.1').describe('The address to listen on.'),
+    port: port().describe('The port; 0 takes a free one and logs it.'),
+    token: secret(around)
+      .optional()
+      .describe('The bearer token for `/metrics` and `/api/*`; without it they answer nobody.'),
+  })
 
-export const routeSchema = z.strictObject({
-  path: z.string(),
-  methods: z.array(z.string()).optional(),
-  upstream: z.string().optional(),
-  static: z.string().optional(),
-  stripPrefix: z.string().optional(),
-  access: accessSchema,
-  credential: z.enum(['none', 'access-token', 'id-token']).default('none'),
-  csrf: z.enum(['header', 'off']).default('header'),
-  timeout: duration.prefault('30s'),
-  maxBody: size.prefault('10mb'),
-  allowSetCookie: z.array(z.string()).default([]),
-  cache: z.enum(['no-store', 'upstream']).default('no-store'),
-})
+  const session = z.strictObject({
+    idle: duration().prefault('30m').describe('A session ends after this long without a request.'),
+    absolute: duration().prefault('12h').describe('A session ends after this long in any case.'),
+    sameSite: z.enum(['strict', 'lax']).default('strict').describe('The SameSite attribute of the session cookie.'),
+    cookie: z
+      .enum(['__Host-Http-session', '__Host-session'])
+      .default('__Host-Http-session')
+      .describe('The name of the session cookie; the second where a browser refuses the first.'),
+  })
 
-export const configSchema = z.strictObject({
-  origin: z.string(),
-  listen: z.strictObject({
-    host: z.string().default('127.0.0.1'),
-    port: z.number().int(),
-    tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
-  }),
-  trustedProxies: z.array(z.string()).default([]),
-  admin: z
-    .strictObject({ host: z.string().default('127.0.0.1'), port: z.number().int(), token: secret.optional() })
-    .optional(),
-  keys: z.strictObject({ file: z.string().default('coatcheck.keys') }).prefault({}),
-  basePath: z.string().default('/auth'),
-  providers: z.record(z.string(), providerSchema),
-  defaultProvider: z.string(),
-  session: z
-    .strictObject({
-      idle: duration.prefault('30m'),
-      absolute: duration.prefault('12h'),
-      sameSite: z.enum(['strict', 'lax']).default('strict'),
-    })
-    .prefault({}),
-  store: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('memory') }),
-      z.strictObject({ kind: z.literal('lmdb'), path: z.string() }),
-    ])
-    .prefault({ kind: 'lmdb', path: 'data/sessions' }),
-  roles: z
-    .array(
+  const store = z.discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({ kind: z.literal('memory').describe('Sessions end with the process.') }),
       z.strictObject({
-        claim: z.string(),
-        equals: z.string().optional(),
-        startsWith: z.string().optional(),
-        contains: z.string().optional(),
-        notEqual: z.string().optional(),
-        grant: z.array(z.string()),
+        kind: z.literal('lmdb').describe('Embedded, on disk; shared by the processes of one machine.'),
+        path: ownFile('folder').prefault('data/sessions').describe('The folder of the store; created on first start.'),
       }),
-    )
-    .default([]),
-  routes: z.array(routeSchema),
-  headers: z.strictObject({ csp: z.string().optional() }).prefault({}),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info') }).prefault({}),
-})
+    ],
+    { error: 'write { kind: lmdb, path: data/sessions } or { kind: memory }' },
+  )
 
+  const roleRule = z.strictObject({
+    claim: filled('claim').describe(
+      "The provider's claim. A list or a comma-separated text is read element by element.",
+    ),
+    equals: filled().optional().describe('One element is this.'),
+    startsWith: filled().optional().describe('One element starts with this.'),
+    contains: filled().optional().describe('The list contains this element.'),
+    notEqual: filled().optional().describe('No element is this (and there is at least one).'),
+    grant: z.array(role()).min(1, { error: 'name at least one role' }).describe('The roles that the user then has.'),
+  })
+
+  const trusted = network().superRefine((text, ctx) => {
+    if (around.warn && text.endsWith('/0')) {
+      ctx.addIssue({ code: 'custom', message: 'trusts every address: anyone can forge theirs', params: warning })
+    }
+  })
+
+  return z.strictObject({
+    origin: origin().describe(
+      'The origin that browsers see; the only one. Plain http only on localhost, 127.0.0.1 and [::1].',
+    ),
+    listen: listen.describe('Where the gateway listens.'),
+    trustedProxies: z
+      .array(trusted)
+      .default([])
+      .describe('Networks or addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
+    workers: z.literal(1, { error: 'write 1' }).default(1).describe('How many processes serve requests.'),
+    admin: admin.optional().describe('The listener for `/healthz`, `/readyz` and operators; without it there is none.'),
+    keys: z
+      .strictObject({
+        file: ownFile('file')
+          .prefault('coatcheck.keys')
+          .describe('The key ring; created on first start. Keep it secret and keep a copy.'),
+      })
+      .prefault({})
+      .describe('The keys that seal sessions.'),
+    basePath: prefix().default('/auth').describe("Where the gateway's own endpoints are."),
+    providers: z
+      .record(providerName(), createProviderSchema(around))
+      .refine((providers) => Object.keys(providers).length > 0, { error: 'name at least one provider' })
+      .describe('The OpenID providers, by a name of your own: small letters, digits and hyphens.'),
+    defaultProvider: z
+      .string({ error: 'write the name of a provider' })
+      .optional()
+      .describe('The provider of `/auth/login` without `provider=`. Needed if there are several.'),
+    session: session.prefault({}).describe('How long sessions last and how their cookie looks.'),
+    store: store.prefault({ kind: 'lmdb' }).describe('Where sessions are kept, sealed.'),
+    roles: z
+      .array(roleRule)
+      .default([])
+      .describe(
+        "From the provider's claims to the application's roles; every rule that matches grants. Exactly one of `equals`, `startsWith`, `contains`, `notEqual`.",
+      ),
+    routes: z
+      .array(createRouteSchema(around))
+      .min(1, { error: 'name at least one route' })
+      .describe('What is served, and to whom.'),
+    headers: z
+      .strictObject({
+        csp: headerValue()
+          .optional()
+          .describe('The Content-Security-Policy of what the gateway serves from `static` folders.'),
+      })
+      .prefault({})
+      .describe('Security headers.'),
+    log: z
+      .strictObject({
+        level: z
+          .enum(['debug', 'info', 'warn', 'error', 'silent'])
+          .default('info')
+          .describe('The least that is logged.'),
+      })
+      .prefault({})
+      .describe('The log, as JSON lines on standard output.'),
+  })
+}
+
+/** The whole configuration, as seen from these surroundings. */
+export function createConfigSchema(around: Surroundings) {
+  return createSections(around)
+    .superRefine(reviewConfig(around.warn), { when: () => true })
+    .transform(({ providers, defaultProvider, ...rest }) => ({
+      ...rest,
+      // Names come out of URLs: no `constructor` may be found here that nobody configured.
+      providers: Object.assign(Object.create(null) as typeof providers, providers),
+      // rules.ts has seen to it that one is named where there are several.
+      defaultProvider: defaultProvider ?? Object.keys(providers)[0] ?? '',
+    }))
+}
+
+export const configSchema = createConfigSchema(nowhere)
+export { accessSchema, providerSchema, routeSchema }
+
+/** Before the last step: what rules.ts reviews. */
+export type Sections = z.output<ReturnType<typeof createSections>>
 export type Config = z.output<typeof configSchema>
 export type ProviderConfig = z.output<typeof providerSchema>
 export type RouteConfig = z.output<typeof routeSchema>
+export type RoleRule = Config['roles'][number]

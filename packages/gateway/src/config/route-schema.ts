@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import { upstream } from './addresses.ts'
+import { duration, size } from './quantities.ts'
+import { settle } from './settle.ts'
+import { nowhere, type Surroundings } from './surroundings.ts'
+import { cookieName, filled, method, prefix, role, routePath } from './texts.ts'
+
+export const accessSchema = z
+  .union(
+    [
+      z.literal('public'),
+      z.literal('authenticated'),
+      z.strictObject({
+        roles: z
+          .array(role())
+          .min(1, { error: 'name at least one role' })
+          .describe('The roles of which the user needs at least one.'),
+      }),
+    ],
+    { error: 'write public, authenticated or { roles: [...] }; a route that says nothing is open to nobody' },
+  )
+  .meta({ title: 'access' })
+
+export function createRouteSchema(around: Surroundings) {
+  return z.strictObject({
+    path: routePath().describe(
+      '`/a/*` (also matches `/a`) or exactly `/a`. The most specific path wins; what no route names is 404.',
+    ),
+    methods: z
+      .array(method())
+      .min(1, { error: 'name at least one method, or remove the key to allow all' })
+      .optional()
+      .describe(
+        'The methods served, others are 405. Without it: all but TRACE and CONNECT; GET and HEAD for `static`.',
+      ),
+    upstream: upstream().optional().describe('Where requests go: scheme, host and port. Either this or `static`.'),
+    static: filled('folder')
+      .transform((path, ctx) => settle(around.site(path), around, ctx))
+      .optional()
+      .describe('The folder of a single-page app; unknown paths get its `index.html`. Either this or `upstream`.'),
+    stripPrefix: prefix()
+      .optional()
+      .describe('Cut off the front of the path before the request goes on: `/api` turns `/api/users` into `/users`.'),
+    access: accessSchema.describe(
+      'Who may call: `public`, `authenticated`, or `{ roles: [...] }` for users with one of the roles.',
+    ),
+    credential: z
+      .enum(['none', 'access-token', 'id-token'])
+      .default('none')
+      .describe("What the upstream gets as `Authorization: Bearer`, of the signed-in user's tokens."),
+    csrf: z
+      .enum(['header', 'off'])
+      .default('header')
+      .describe('`header`: calls by script carry `X-CSRF: 1`. `off` only with `access: public`.'),
+    timeout: duration({ max: '24h' })
+      .prefault('30s')
+      .describe('How long the upstream may take to begin its answer, and between two pieces of it.'),
+    maxBody: size().prefault('10mb').describe('The largest request body; more is 413.'),
+    allowSetCookie: z
+      .array(cookieName())
+      .default([])
+      .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
+    cache: z
+      .enum(['no-store', 'upstream'])
+      .default('no-store')
+      .describe('`no-store` on every answer, or the caching headers of the upstream as they are.'),
+  })
+}
+
+export const routeSchema = createRouteSchema(nowhere)

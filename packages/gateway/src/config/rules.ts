@@ -1,0 +1,71 @@
+import type { core } from 'zod'
+import { isLoopback } from './addresses.ts'
+import { createReview, type Path, type Review } from './review.ts'
+import { reviewRoutes } from './route-rules.ts'
+import type { RoleRule, Sections } from './schema.ts'
+
+/** The rules that concern more than one key. `warnings`: report those instead of being silent on them. */
+export function reviewConfig(warnings: boolean) {
+  return (config: Sections, ctx: core.$RefinementCtx<Sections>): void => {
+    if (typeof config !== 'object' || config === null) return
+    const review = createReview(ctx, warnings)
+    reviewSession(config, review)
+    reviewProviders(config, review)
+    reviewListeners(config, review)
+    reviewRoutes(config, review)
+    reviewRoles(config, review)
+  }
+}
+
+function reviewSession({ session }: Sections, { sound, problem }: Review): void {
+  if (sound(['session'], 'idle', 'absolute') && session.idle > session.absolute) {
+    problem(['session', 'idle'], 'is longer than session.absolute, so it would never take effect; write less')
+  }
+}
+
+function reviewProviders({ providers, defaultProvider }: Sections, { sound, problem }: Review): void {
+  if (typeof providers !== 'object' || providers === null || !sound([], 'defaultProvider')) return
+  const names = Object.keys(providers)
+  if (names.length === 0 || !sound(['providers'], defaultProvider ?? '')) return
+  if (defaultProvider === undefined) {
+    if (names.length > 1)
+      problem(['defaultProvider'], `is missing; there are several providers: write ${names.join(' or ')}`)
+  } else if (!names.includes(defaultProvider)) {
+    problem(['defaultProvider'], `there is no such provider; write ${names.join(' or ')}`)
+  }
+}
+
+function reviewListeners({ listen, admin, trustedProxies }: Sections, { sound, problem, warn }: Review): void {
+  if (!sound([], 'listen')) return
+  if (sound([], 'admin') && admin && admin.port !== 0 && admin.port === listen.port && admin.host === listen.host) {
+    problem(['admin', 'port'], 'is taken by listen; write another', ['listen'])
+  }
+  if (sound([], 'trustedProxies') && !listen.tls && !isLoopback(listen.host) && trustedProxies.length === 0) {
+    warn(['listen'], 'plain HTTP beyond this machine: add tls, or name the proxy in front in trustedProxies')
+  }
+}
+
+const comparisons = ['equals', 'startsWith', 'contains', 'notEqual'] as const
+
+function reviewRoles({ roles, routes }: Sections, { sound, problem, warn }: Review): void {
+  if (!Array.isArray(roles)) return
+  roles.forEach((rule: RoleRule, index) => {
+    const at: Path = ['roles', index]
+    if (!sound(at, ...comparisons)) return
+    const used = comparisons.filter((name) => rule[name] !== undefined)
+    if (used.length !== 1) {
+      problem(
+        at,
+        `write exactly one of ${comparisons.join(', ')}${used.length > 1 ? `; here are ${used.join(' and ')}` : ''}`,
+      )
+    }
+  })
+  if (!sound([], 'roles', 'routes')) return
+  const granted = new Set(roles.flatMap((rule) => rule.grant))
+  routes.forEach(({ access }, index) => {
+    if (typeof access !== 'object') return
+    for (const name of access.roles.filter((role) => !granted.has(role))) {
+      warn(['routes', index, 'access'], `no rule under roles grants ${name}`)
+    }
+  })
+}

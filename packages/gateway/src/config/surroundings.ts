@@ -1,0 +1,150 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+
+/** What the configuration points to outside of itself: secrets, folders, files. The only part of its validation that does I/O. */
+export interface Surroundings {
+  secret(reference: SecretReference): Answer<string>
+  /** A file or folder that the gateway makes itself: only its absolute path. */
+  own(path: string): string
+  /** The folder of a single-page app. */
+  site(path: string): Answer<string>
+  tls(files: TlsFiles): Answer<TlsFiles>
+  /** Whether warnings are wanted: a warning is reported like a problem, so one pass over the schema looks for either. */
+  readonly warn: boolean
+}
+
+export type SecretReference = { readonly env: string } | { readonly file: string }
+
+export interface TlsFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+export interface Answer<T> {
+  readonly value: T
+  readonly problems?: readonly Complaint[]
+  readonly warnings?: readonly Complaint[]
+}
+
+/** A message, and the key below the asking one that it is about. */
+export interface Complaint {
+  readonly message: string
+  readonly at?: string
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+interface Options {
+  readonly env: Environment
+  /** The configuration file's folder: relative paths start here. */
+  readonly folder: string
+  readonly readFile: (path: string) => string
+  readonly warn: boolean
+}
+
+export function createSurroundings({ env, folder, readFile, warn }: Options): Surroundings {
+  const own = (path: string): string => resolve(folder, path)
+
+  function secret(reference: SecretReference): Answer<string> {
+    if ('env' in reference) {
+      const value = Object.hasOwn(env, reference.env) ? env[reference.env] : undefined
+      if (value === undefined) return refuse('', `the environment variable ${reference.env} is not set`)
+      return value === '' ? refuse('', `the environment variable ${reference.env} is empty`) : { value }
+    }
+    const file = own(reference.file)
+    const text = attempt(() => readFile(file))
+    if ('failed' in text) return refuse('', `the secret file ${reference.file} cannot be read: ${text.failed}`)
+    const value = text.value.replace(/[\r\n]+$/, '')
+    if (value === '') return refuse('', `the secret file ${reference.file} is empty`)
+    return { value, warnings: worldReadable(file) ? [{ message: open(reference.file) }] : [] }
+  }
+
+  function site(path: string): Answer<string> {
+    const value = own(path)
+    if (!isThere(value, 'folder')) return refuse(value, `there is no folder ${path}`)
+    if (!isThere(join(value, 'index.html'), 'file')) return refuse(value, `the folder ${path} has no index.html`)
+    if (contains(value, folder)) return refuse(value, 'this folder would publish the configuration; name one beside it')
+    return { value }
+  }
+
+  function tls(files: TlsFiles): Answer<TlsFiles> {
+    const value = { cert: own(files.cert), key: own(files.key) }
+    const problems: Complaint[] = []
+    const read = <T>(at: 'cert' | 'key', expected: string, parse: (pem: string) => T): T | undefined => {
+      const pem = attempt(() => readFile(value[at]))
+      if ('failed' in pem) {
+        problems.push({ at, message: `the file ${files[at]} cannot be read: ${pem.failed}` })
+        return undefined
+      }
+      const parsed = attempt(() => parse(pem.value))
+      if ('value' in parsed) return parsed.value
+      problems.push({ at, message: `the file ${files[at]} is not ${expected}` })
+      return undefined
+    }
+    const cert = read('cert', 'a certificate in PEM form', (pem) => new X509Certificate(pem))
+    const key = read('key', 'a private key in PEM form without passphrase', (pem) => createPrivateKey(pem))
+    if (cert && key && !cert.checkPrivateKey(key)) {
+      problems.push({ at: 'key', message: 'this key does not belong to the certificate in cert' })
+    }
+    const warnings: Complaint[] = []
+    if (cert && Date.parse(cert.validTo) < Date.now())
+      warnings.push({ at: 'cert', message: 'the certificate has expired' })
+    if (key && worldReadable(value.key)) warnings.push({ at: 'key', message: open(files.key) })
+    return { value, problems, warnings }
+  }
+
+  return { secret, own, site, tls, warn }
+}
+
+/** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret can not be had. */
+export const nowhere: Surroundings = {
+  secret: () => refuse('', 'a secret can not be looked up here; use loadConfig'),
+  own: (path) => path,
+  site: (value) => ({ value }),
+  tls: (value) => ({ value }),
+  warn: false,
+}
+
+/** True if `path` is `folder` or lies below it. Both absolute. */
+export function contains(folder: string, path: string): boolean {
+  const way = relative(folder, path)
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
+}
+
+/** Why a file can't be read, in words; never the content and never more than the code. */
+export function reason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+  return { ENOENT: 'no such file', EACCES: 'permission denied', EISDIR: 'it is a folder' }[code] ?? code
+}
+
+function refuse<T>(value: T, message: string): Answer<T> {
+  return { value, problems: [{ message }] }
+}
+
+function attempt<T>(run: () => T): { value: T } | { failed: string } {
+  try {
+    return { value: run() }
+  } catch (error) {
+    return { failed: reason(error) }
+  }
+}
+
+function isThere(path: string, kind: 'file' | 'folder'): boolean {
+  const stat = attempt(() => statSync(path))
+  return 'value' in stat && (kind === 'file' ? stat.value.isFile() : stat.value.isDirectory())
+}
+
+function worldReadable(path: string): boolean {
+  const stat = attempt(() => statSync(path))
+  return process.platform !== 'win32' && 'value' in stat && (stat.value.mode & 0o004) !== 0
+}
+
+function open(path: string): string {
+  return `every user of this machine can read ${path}; run chmod o-rwx on it`
+}
+
+/** Reads a text file; the default of `loadConfig`. */
+export function readText(path: string): string {
+  return readFileSync(path, 'utf8')
+}

@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+
+/** The client left in the middle of its request: nobody is there to be answered. */
+export class ClientGone extends Error {}
+
+/** The request said `Expect: 100-continue`, and now its body is wanted. @see RFC 9110 §10.1.1 */
+export function invite(request: IncomingMessage, response: ServerResponse): void {
+  if (request.headers.expect !== undefined) response.writeContinue()
+}
+
+/** The length that the client declared; Infinity if the body is chunked, 0 if there is none. */
+export function declaredLength(request: IncomingMessage): number {
+  if (request.headers['transfer-encoding'] !== undefined) return Number.POSITIVE_INFINITY
+  return Number(request.headers['content-length'] ?? 0)
+}
+
+/** Reads a whole body; undefined if it has more than `limit` bytes, in which case the rest is left to be forgotten. */
+export function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const settle = (body: Uint8Array | undefined) => {
+      request.removeListener('data', onData).removeListener('end', onEnd)
+      resolve(body)
+    }
+    const onEnd = () => settle(Buffer.concat(chunks))
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limit) settle(undefined)
+      else chunks.push(chunk)
+    }
+    request.on('data', onData).on('end', onEnd)
+    request.once('close', () => reject(new ClientGone()))
+  })
+}
+
+/**
+ * A request's body on its way to an upstream. It stands between the two because undici destroys a body when the upstream
+ * fails, and destroying the request itself would close the client's connection before the failure was told.
+ */
+export class Upload extends Readable {
+  readonly #request: IncomingMessage
+  readonly #limit: number
+  readonly #onTooLarge: () => void
+  #size = 0
+
+  constructor(request: IncomingMessage, limit: number, onTooLarge: () => void) {
+    super({ highWaterMark: 64 * 1024 })
+    this.#request = request
+    this.#limit = limit
+    this.#onTooLarge = onTooLarge
+    request.on('data', this.#onData).on('end', this.#onEnd)
+    request.pause()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#size += chunk.length
+    if (this.#size > this.#limit) this.#onTooLarge()
+    else if (!this.push(chunk)) this.#request.pause()
+  }
+
+  readonly #onEnd = (): void => {
+    this.push(null)
+  }
+
+  override _read(): void {
+    this.#request.resume()
+  }
+
+  /** What still comes from the client is read and forgotten, so that it can read our answer. */
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#request.removeListener('data', this.#onData).removeListener('end', this.#onEnd)
+    this.#request.resume()
+    callback(error)
+  }
+}

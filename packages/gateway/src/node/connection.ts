@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** Something that runs for a client and must end when the client is gone. */
+export interface Abortable {
+  clientGone(): void
+}
+
+/** What the carrier remembers about one client connection. One object per connection, none per request. */
+export interface Connection {
+  readonly socket: Socket
+  /** The peer's address; an IPv4 client of a dual-stack listener is written as IPv4. */
+  readonly peer: string
+  /** The newest request, and its answer. Earlier ones are complete or, when pipelined, still being answered in order. */
+  request: IncomingMessage | undefined
+  response: ServerResponse | undefined
+  /** Set with the last answer: whatever arrives after it is never taken for a request. */
+  closing: boolean
+  readonly running: Set<Abortable>
+  /** As the last look for stalled connections found them. */
+  seenRequest: IncomingMessage | undefined
+  seenRead: number
+  seenWaiting: number
+  seenWritten: number
+}
+
+const kConnection = Symbol('coatcheck.connection')
+type Marked = Socket & { [kConnection]?: Connection }
+
+/** The memory of a socket; made at its first use. */
+export function connectionOf(socket: Socket): Connection {
+  return (socket as Marked)[kConnection] ?? remember(socket)
+}
+
+function remember(socket: Marked): Connection {
+  const address = socket.remoteAddress ?? ''
+  const connection: Connection = {
+    socket,
+    peer: address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address,
+    request: undefined,
+    response: undefined,
+    closing: false,
+    running: new Set(),
+    seenRequest: undefined,
+    seenRead: 0,
+    seenWaiting: 0,
+    seenWritten: 0,
+  }
+  socket[kConnection] = connection
+  // Node tells a response of its client's end only if it is first in line, so pipelined ones would run on.
+  socket.once('close', () => {
+    for (const task of connection.running) task.clientGone()
+    connection.running.clear()
+  })
+  return connection
+}
+
+/** Nothing is being answered, and nothing is being received. */
+export function isIdle(connection: Connection): boolean {
+  return (
+    connection.response === undefined || (connection.response.writableFinished && connection.request?.complete === true)
+  )
+}
+
+/** Does the request carry a body? @see RFC 9112 §6.3 */
+export function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length']
+  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+}
+
+/** Is there body still to come? (A request without one isn't `complete` either, at the moment Node hands it out.) */
+export function hasUnreadBody(request: IncomingMessage): boolean {
+  return !request.complete && hasBody(request)
+}
+
+/** How long a refused upload may go on before its connection is cut. */
+const lingering = 1000
+
+/**
+ * The answer that is being written is the last of its connection. After it we send FIN, then read and forget for a moment:
+ * closing a socket with unread bytes makes TCP send RST, and the client would lose the answer. @see RFC 9112 §9.6
+ */
+export function closeAfterAnswer(connection: Connection): void {
+  if (connection.closing) return
+  connection.closing = true
+  if (connection.response !== undefined && !connection.response.headersSent) connection.response.shouldKeepAlive = false
+  const { socket } = connection
+  // node:http calls this when the last answer is flushed; its own version closes at once.
+  socket.destroySoon = () => {
+    socket.end()
+    const timer = setTimeout(() => socket.destroy(), lingering)
+    timer.unref()
+    socket.once('close', () => clearTimeout(timer))
+  }
+}

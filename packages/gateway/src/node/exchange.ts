@@ -1,0 +1,192 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Forward, Respond } from '../decision.ts'
+import { siftResponse } from '../protocol/sift-response.ts'
+import { Upload } from './body.ts'
+import { type Abortable, type Connection, closeAfterAnswer, hasBody } from './connection.ts'
+import { respond } from './respond.ts'
+
+export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'payload_too_large'
+
+/** What an exchange needs of its forwarder. */
+export interface Surroundings {
+  /** Counts the forwarder's ticks; the unit of every time-out here. */
+  now: number
+  readonly running: Set<Exchange>
+  unavailable(code: UpstreamFailure): Respond
+  failed(error: Error, upstream: string): void
+}
+
+/**
+ * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
+ * one object and no closure. These are undici 7's raw-header callbacks; its newer ones build a header object for each answer.
+ * Redirects are not followed and nothing is decompressed: the answer is the upstream's, byte for byte.
+ */
+export class Exchange implements Abortable {
+  readonly #around: Surroundings
+  readonly #connection: Connection
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #decision: Forward
+  /** The body to send; null if the request has none. */
+  readonly body: Upload | null
+  #abort: ((error?: Error) => void) | undefined
+  #resume: (() => void) | undefined
+  /** The tick of the last sign of life. */
+  #seen: number
+  #state: 'waiting' | 'streaming' | 'over' = 'waiting'
+  /** Bytes of the answer still to come; -1 if the upstream did not say. */
+  #left = -1
+  #flushed = false
+  #paused = false
+  #endless = false
+
+  constructor(around: Surroundings, connection: Connection, parties: [IncomingMessage, ServerResponse, Forward]) {
+    this.#around = around
+    this.#connection = connection
+    this.#request = parties[0]
+    this.#response = parties[1]
+    this.#decision = parties[2]
+    this.#seen = around.now
+    this.body = hasBody(parties[0])
+      ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
+      : null
+    around.running.add(this)
+    connection.running.add(this)
+  }
+
+  clientGone(): void {
+    this.#over()
+    this.#abort?.()
+    this.body?.destroy()
+  }
+
+  /** Called at each tick: `ticks` is the decision's timeout in ticks. */
+  expire(ticks: number): void {
+    if (this.#around.now - this.#seen <= ticks || this.#paused || this.#endless) return
+    // A client that is slow to send is not the upstream's fault; the server looks after those.
+    const { body } = this
+    const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
+    if (this.#state === 'waiting' && sending) return
+    this.#fail('upstream_timeout')
+  }
+
+  get timeout(): number {
+    return this.#decision.timeout
+  }
+
+  onConnect(abort: (error?: Error) => void): void {
+    if (this.#state === 'over') abort()
+    else {
+      this.#abort = abort
+      this.#seen = this.#around.now
+    }
+  }
+
+  onBodySent(): void {
+    this.#seen = this.#around.now
+  }
+
+  onRequestSent(): void {
+    this.#seen = this.#around.now
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    if (status < 200) {
+      // Nobody asked to switch protocols. The other informational answers promise nothing and are left out.
+      if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
+      return true
+    }
+    const response = this.#response
+    const headers = this.#decode(raw)
+    this.#seen = this.#around.now
+    this.#resume = resume
+    // The upstream answers before it has read everything: the rest must not be taken for the next request.
+    if (this.body !== null && !this.#request.complete) closeAfterAnswer(this.#connection)
+    response.writeHead(status, siftResponse(headers, this.#decision.response))
+    this.#state = 'streaming'
+    // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
+    process.nextTick(flush, this)
+    return true
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#seen = this.#around.now
+    this.#flushed = true
+    if (this.#left === chunk.length) {
+      // The whole rest: end() writes head, body and end in one go.
+      this.#left = 0
+      this.#response.end(chunk)
+      return true
+    }
+    if (this.#left > 0) this.#left -= chunk.length
+    if (this.#response.write(chunk)) return true
+    this.#pause()
+    return false
+  }
+
+  onComplete(): void {
+    this.#flushed = true
+    if (!this.#response.writableEnded) this.#response.end()
+    this.#over()
+  }
+
+  onError(error: Error): void {
+    if (this.#state === 'over') return
+    this.#fail('upstream_unavailable', error)
+  }
+
+  /** Sends the head now: an event stream's first byte may be minutes away. */
+  flushHead(): void {
+    if (this.#flushed || this.#state !== 'streaming') return
+    this.#flushed = true
+    this.#response.flushHeaders()
+  }
+
+  #pause(): void {
+    this.#paused = true
+    this.#response.once('drain', () => {
+      this.#paused = false
+      this.#seen = this.#around.now
+      this.#resume?.()
+    })
+  }
+
+  #decode(raw: Buffer[]): string[] {
+    const headers = new Array<string>(raw.length)
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = (raw[i] as Buffer).toString('latin1')
+      const value = (raw[i + 1] as Buffer).toString('latin1')
+      headers[i] = name
+      headers[i + 1] = value
+      if (name.length === 14 && name.toLowerCase() === 'content-length') this.#left = Number(value)
+      else if (name.length === 12 && name.toLowerCase() === 'content-type') {
+        this.#endless = value.startsWith('text/event-stream')
+      }
+    }
+    return headers
+  }
+
+  #over(): void {
+    this.#state = 'over'
+    this.#around.running.delete(this)
+    this.#connection.running.delete(this)
+  }
+
+  #fail(code: UpstreamFailure, error?: Error): void {
+    const begun = this.#state === 'streaming'
+    this.#over()
+    if (error !== undefined || code === 'upstream_timeout') {
+      this.#around.failed(error ?? new Error(code), this.#decision.upstream)
+    }
+    // Aborting closes this upstream connection alone; the pool opens another.
+    this.#abort?.()
+    this.body?.destroy()
+    // A truncated answer must not look whole: no last chunk, no end, a cut connection.
+    if (begun) this.#response.destroy()
+    else respond(this.#request, this.#response, this.#around.unavailable(code))
+  }
+}
+
+function flush(exchange: Exchange): void {
+  exchange.flushHead()
+}

@@ -1,0 +1,98 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isIP } from 'node:net'
+import type { Logger } from 'pino'
+import { type Dispatcher, Pool } from 'undici'
+import type { Forward, RawHeaders, Respond } from '../decision.ts'
+import { declaredLength, invite } from './body.ts'
+import { connectionOf } from './connection.ts'
+import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
+import { respond } from './respond.ts'
+
+export interface ForwarderOptions {
+  readonly log: Pick<Logger, 'warn'>
+  /** The answer to a request whose upstream can't be had, or whose body is too large. */
+  unavailable(code: UpstreamFailure): Respond
+  /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
+  readonly connections?: number
+}
+
+export interface Forwarder {
+  /** Streams the request to the upstream and the answer back. Never throws. */
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  /** Cuts what still runs and closes all upstream connections. */
+  close(): Promise<void>
+}
+
+/** Milliseconds. One clock for all requests costs less than a timer or two for each. */
+const tick = 100
+const connectTimeout = 10_000
+
+interface Upstream {
+  readonly pool: Pool
+  /** The certificate must be the upstream's, whatever Host it is sent. */
+  readonly servername: string | undefined
+}
+
+/** undici passes `servername` on, but does not list it. */
+type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
+
+export function createForwarder({ log, unavailable, connections = 128 }: ForwarderOptions): Forwarder {
+  const upstreams = new Map<string, Upstream>()
+  const around: Surroundings = {
+    now: 0,
+    running: new Set(),
+    unavailable,
+    failed: (err, upstream) => log.warn({ err, upstream }, 'upstream failed'),
+  }
+  const clock = setInterval(() => {
+    around.now++
+    for (const exchange of around.running) exchange.expire(exchange.timeout / tick)
+  }, tick)
+  clock.unref()
+
+  function open(origin: string): Upstream {
+    // Time-outs are ours (`expire`): undici's can't tell an event stream from a stuck answer.
+    const limits = { headersTimeout: 0, bodyTimeout: 0, connectTimeout, maxHeaderSize: 64 * 1024 }
+    const pool = new Pool(origin, { ...limits, connections, pipelining: 1 })
+    const { protocol, hostname } = new URL(origin)
+    const upstream = { pool, servername: protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined }
+    upstreams.set(origin, upstream)
+    return upstream
+  }
+
+  return {
+    forward(request, response, decision) {
+      const length = declaredLength(request)
+      if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
+        respond(request, response, unavailable('payload_too_large'))
+        return
+      }
+      const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)
+      invite(request, response)
+      const exchange = new Exchange(around, connectionOf(request.socket), [request, response, decision])
+      const options: DispatchOptions = {
+        path: decision.path,
+        method: request.method as Dispatcher.HttpMethod,
+        headers: exchange.body === null ? decision.headers : withoutFraming(decision.headers),
+        body: exchange.body,
+      }
+      if (upstream.servername !== undefined) options.servername = upstream.servername
+      // Also what dispatch itself refuses comes back through onError.
+      upstream.pool.dispatch(options, exchange)
+    },
+    async close() {
+      clearInterval(clock)
+      await Promise.all(Array.from(upstreams.values(), ({ pool }) => pool.destroy()))
+    },
+  }
+}
+
+/** undici frames the body itself: by the declared length, else in chunks. It refuses to be told. */
+function withoutFraming(headers: RawHeaders): RawHeaders {
+  const kept: RawHeaders = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = (headers[i] as string).toLowerCase()
+    if (name !== 'transfer-encoding' && name !== 'expect') kept.push(headers[i] as string, headers[i + 1] as string)
+  }
+  return kept
+}

@@ -1,0 +1,28 @@
+import { randomBytes, randomFillSync } from 'node:crypto'
+
+/** Ids that are unique across processes and restarts, and cheap. They name a request in logs; they are no secret. */
+export function createRequestIds(): () => string {
+  const prefix = randomBytes(9).toString('base64url')
+  let count = 0
+  return () => `${prefix}-${(++count).toString(36)}`
+}
+
+/**
+ * `traceparent` values that begin a trace. Marked as sampled: an upstream whose sampler follows its parent would record
+ * nothing otherwise.
+ * @see https://www.w3.org/TR/trace-context/#traceparent-header
+ */
+export function createTraceparents(): () => string {
+  // 24 bytes for each; filled 256 at a time, because a call to the random source costs more than all the rest.
+  const pool = Buffer.allocUnsafeSlow(24 * 256)
+  let offset = pool.length
+  return () => {
+    if (offset === pool.length) {
+      randomFillSync(pool)
+      offset = 0
+    }
+    const hex = pool.toString('hex', offset, offset + 24)
+    offset += 24
+    return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`
+  }
+}

@@ -1,0 +1,53 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Respond } from '../decision.ts'
+import { type Connection, closeAfterAnswer, connectionOf, hasUnreadBody } from './connection.ts'
+
+/** A refused body up to this size is read and forgotten, and the connection lives on. */
+const drained = 64 * 1024
+
+/** Writes an answer in one piece. `extra` headers are added where the answer has none of that name. */
+export function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Respond,
+  extra: readonly string[] = [],
+): void {
+  // Half an answer can't be taken back; a cut connection is the only honest end.
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  if (mustClose(request, answer)) closeAfterAnswer(connectionOf(request.socket))
+  const bodiless = answer.status === 204 || answer.status === 304
+  const length = bodiless ? [] : ['Content-Length', String(Buffer.byteLength(answer.body))]
+  response.writeHead(answer.status, [...answer.headers, ...missing(extra, answer.headers), ...length])
+  response.end(bodiless ? '' : answer.body)
+}
+
+function missing(extra: readonly string[], own: readonly string[]): readonly string[] {
+  if (extra.length === 0) return extra
+  const names = new Set(own.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()))
+  return extra.filter((_, i) => !names.has((extra[i - (i % 2)] as string).toLowerCase()))
+}
+
+/**
+ * Request smuggling: bytes that we and another reader would split differently must never be read as a next request. A 400
+ * says that we did not understand the message, so nothing after it can be trusted; the same holds for a body whose end we
+ * have not seen, and for one that may or may not follow an unanswered `Expect: 100-continue`.
+ */
+function mustClose(request: IncomingMessage, answer: Respond): boolean {
+  if (answer.status === 400) return true
+  if (!hasUnreadBody(request)) return false
+  const length = request.headers['content-length']
+  return length === undefined || Number(length) > drained || request.headers.expect !== undefined
+}
+
+/** Answers a request that node:http could not read, on the bare socket, and closes it. */
+export function respondRaw(connection: Connection, answer: Respond): void {
+  const lines = [`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`]
+  for (let i = 0; i < answer.headers.length; i += 2) lines.push(`${answer.headers[i]}: ${answer.headers[i + 1]}`)
+  lines.push(`Content-Length: ${Buffer.byteLength(answer.body)}`, 'Connection: close', '', answer.body)
+  closeAfterAnswer(connection)
+  connection.socket.write(lines.join('\r\n'))
+  connection.socket.destroySoon()
+}

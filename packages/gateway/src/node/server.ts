@@ -1,0 +1,237 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { type AddressInfo, Server, type Socket } from 'node:net'
+import type { Logger } from 'pino'
+import type { Decision, Endpoint, Forward, Respond, ServeStatic } from '../decision.ts'
+import type { RequestHead } from '../protocol/head.ts'
+import { ClientGone, declaredLength, invite, readBody } from './body.ts'
+import { type Connection, closeAfterAnswer, connectionOf, isIdle } from './connection.ts'
+import { createRequestIds } from './request-id.ts'
+import { respond, respondRaw } from './respond.ts'
+import { watchForStalled } from './stalled.ts'
+
+/** Times in milliseconds. */
+export interface Limits {
+  /** All headers of a request together. */
+  readonly headerBytes: number
+  readonly headerCount: number
+  /** Until the head of a request is complete, from the connection's first moment on. */
+  readonly headersTimeout: number
+  /** Longer than the 60 s of common load balancers, which would else write into a connection that we just closed. */
+  readonly keepAliveTimeout: number
+  /** A client that sends less than 1 KB of its body, or reads nothing of its answer, for this long is cut off. */
+  readonly stalledAfter: number
+}
+
+const defaults: Limits = {
+  headerBytes: 16 * 1024,
+  headerCount: 100,
+  headersTimeout: 15_000,
+  keepAliveTimeout: 65_000,
+  stalledAfter: 60_000,
+}
+
+export interface NodeServerOptions {
+  /** Synchronous on the hot path. */
+  decide(head: RequestHead): Decision | Promise<Decision>
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  serveStatic(request: IncomingMessage, response: ServerResponse, decision: ServeStatic): void
+  /** The answer to a fault, whose cause is in the log under this id. */
+  internalError(requestId: string): Respond
+  /** The answer to what can't be read as a request, or is too large. */
+  framingError(code: 'bad_request' | 'headers_too_large' | 'payload_too_large'): Respond
+  readonly log: Pick<Logger, 'error' | 'debug'>
+  /** PEM texts. Without it the server speaks plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  readonly limits?: Partial<Limits>
+  readonly requestId?: () => string
+}
+
+export interface NodeServer {
+  /** @returns the port, which matters where `port` is 0 */
+  listen(host: string, port: number): Promise<number>
+  /** Stops accepting, lets requests in flight finish, and cuts what is left after `graceMs`. Resolves when all is done. */
+  close(options: { graceMs: number }): Promise<void>
+}
+
+/** The carrier on Node: receives requests, has them decided, and carries the decisions out. It decides nothing. */
+export function createNodeServer(options: NodeServerOptions): NodeServer {
+  const { decide, log, framingError } = options
+  const requestId = options.requestId ?? createRequestIds()
+  const limits = { ...defaults, ...options.limits }
+  const connections = new Set<Connection>()
+  let draining = false
+
+  function receive(request: IncomingMessage, response: ServerResponse): void {
+    const connection = connectionOf(request.socket)
+    // What follows a refused request on its connection is never a request (smuggling).
+    if (connection.closing) return
+    connection.request = request
+    connection.response = response
+    if (draining) response.shouldKeepAlive = false
+    // node:http would drop the surplus silently: another reader of the request would then see other headers than we do.
+    if (request.rawHeaders.length > 2 * limits.headerCount) {
+      closeAfterAnswer(connection)
+      respond(request, response, framingError('headers_too_large'))
+      return
+    }
+    // RFC 9112 §3.2
+    if (request.headers.host === undefined) {
+      respond(request, response, framingError('bad_request'))
+      return
+    }
+    try {
+      const decision = decide({
+        method: request.method as string,
+        target: request.url as string,
+        rawHeaders: request.rawHeaders,
+        peer: connection.peer,
+      })
+      if (decision instanceof Promise) decideLater(request, response, decision)
+      else carryOut(request, response, decision)
+    } catch (error) {
+      fault(request, response, error)
+    }
+  }
+
+  async function decideLater(request: IncomingMessage, response: ServerResponse, later: Promise<Decision>) {
+    try {
+      const decision = await later
+      if (!request.socket.destroyed) carryOut(request, response, decision)
+    } catch (error) {
+      fault(request, response, error)
+    }
+  }
+
+  function carryOut(request: IncomingMessage, response: ServerResponse, decision: Decision): void {
+    if (decision.kind === 'forward') options.forward(request, response, decision)
+    else if (decision.kind === 'respond') respond(request, response, decision)
+    else if (decision.kind === 'static') options.serveStatic(request, response, decision)
+    else void runEndpoint(request, response, decision)
+  }
+
+  async function runEndpoint(request: IncomingMessage, response: ServerResponse, endpoint: Endpoint) {
+    try {
+      const length = declaredLength(request)
+      const tooLarge = length > endpoint.maxBody && length !== Number.POSITIVE_INFINITY
+      if (!tooLarge) invite(request, response)
+      const body = tooLarge ? undefined : await readBody(request, endpoint.maxBody)
+      const answer = body === undefined ? framingError('payload_too_large') : await endpoint.run(body)
+      respond(request, response, answer)
+    } catch (error) {
+      if (!(error instanceof ClientGone)) fault(request, response, error)
+    }
+  }
+
+  function fault(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const id = requestId()
+    log.error({ err: error, requestId: id }, 'request failed')
+    try {
+      respond(request, response, options.internalError(id))
+    } catch (second) {
+      log.error({ err: second, requestId: id }, 'the answer to a fault failed')
+      response.destroy()
+    }
+  }
+
+  /** What llhttp refuses never becomes a request. @see https://nodejs.org/api/http.html#event-clienterror */
+  function unreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+    const connection = connectionOf(socket)
+    const { request, response } = connection
+    log.debug({ code: error.code, peer: connection.peer }, 'unreadable request')
+    // An answer now would be taken for that of an earlier request, or land in the middle of one.
+    const busy = response !== undefined && !response.writableFinished
+    const inBody = busy && request?.complete === false && response.socket !== null && !response.headersSent
+    if (!socket.writable || connection.closing || error.code === 'ECONNRESET' || (busy && !inBody)) {
+      socket.destroy()
+      return
+    }
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+      respondRaw(connection, { kind: 'respond', status: 408, headers: [], body: '' })
+    } else {
+      respondRaw(connection, framingError(error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request'))
+    }
+  }
+
+  const settings = {
+    insecureHTTPParser: false,
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeout,
+    // Off: it would cut long uploads. `watchForStalled` cuts those that don't move.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveTimeout,
+    connectionsCheckingInterval: Math.min(5000, limits.headersTimeout),
+    // The same rule is kept by `receive`, with an answer that says what is wrong.
+    requireHostHeader: false,
+    noDelay: true,
+    // Finds the dead ends of quiet event streams.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+  }
+  const { tls } = options
+  const server =
+    tls === undefined
+      ? createServer(settings)
+      : createTlsServer({
+          ...settings,
+          ...tls,
+          minVersion: 'TLSv1.2',
+          ALPNProtocols: ['http/1.1'],
+          handshakeTimeout: 10_000,
+        })
+  // 0: keep them all, so that `receive` can count. The bytes are limited.
+  server.maxHeadersCount = 0
+
+  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+    const connection = connectionOf(socket)
+    connections.add(connection)
+    socket.once('close', () => connections.delete(connection))
+  })
+  server.on('request', receive)
+  // Decided first: a refused upload isn't sent at all. Whoever takes the body sends the 100 (`invite`).
+  server.on('checkContinue', receive)
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    const connection = connectionOf(request.socket)
+    connection.response = response
+    closeAfterAnswer(connection)
+    respond(request, response, { kind: 'respond', status: 417, headers: [], body: '' })
+  })
+  // We are no forward proxy: CONNECT never reaches the guard. (There is no 'upgrade' listener: an Upgrade is ignored.)
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    socket.on('error', () => socket.destroy())
+    respondRaw(connectionOf(request.socket), framingError('bad_request'))
+  })
+  server.on('clientError', unreadable)
+  const stopWatching = watchForStalled(connections, limits.stalledAfter)
+
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host, () => {
+          server.removeListener('error', reject)
+          resolve((server.address() as AddressInfo).port)
+        })
+      }),
+    async close({ graceMs }) {
+      draining = true
+      // Not http.Server's close: it destroys connections whose answer is ended but not flushed.
+      const closed = new Promise<void>((resolve) => Server.prototype.close.call(server, () => resolve()))
+      const endIdle = () => {
+        for (const connection of connections) {
+          if (isIdle(connection)) connection.socket.destroy()
+          else if (connection.response?.headersSent === false) connection.response.shouldKeepAlive = false
+        }
+      }
+      endIdle()
+      const again = setInterval(endIdle, 50)
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+      await closed
+      clearInterval(again)
+      clearTimeout(cut)
+      stopWatching()
+      // Now there is nothing left to destroy; this ends node:http's own timer.
+      server.close(() => {})
+    },
+  }
+}

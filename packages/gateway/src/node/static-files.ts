@@ -1,0 +1,148 @@
+import { fstatSync, type ReadStream, realpathSync, statSync } from 'node:fs'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join, sep } from 'node:path'
+import sirv from 'sirv'
+import type { Respond, ServeStatic } from '../decision.ts'
+import { respond } from './respond.ts'
+
+export interface StaticFilesOptions {
+  notFound(): Respond
+}
+
+export type StaticFiles = (request: IncomingMessage, response: ServerResponse, decision: ServeStatic) => void
+
+/**
+ * Serves single-page apps with sirv, which knows types, ETags, ranges and precompressed files. Which file it may look at is
+ * settled before.
+ *
+ * sirv runs in its `dev` mode, which looks at the disk for each request. Its other mode lists the folder once: after a
+ * deployment by rsync it would announce the old length and send the new file, which breaks the framing of the connection.
+ * The looks cost some tens of microseconds, for files that browsers keep anyway.
+ */
+export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles {
+  const servers = new Map<string, ReturnType<typeof sirv>>()
+
+  return (request, response, { root, path, headers }) => {
+    const file = request.method === 'GET' || request.method === 'HEAD' ? choose(root, path, request) : undefined
+    if (file === undefined) {
+      respond(request, response, notFound(), headers)
+      return
+    }
+    let serve = servers.get(root)
+    if (serve === undefined) {
+      serve = sirv(root, { dev: true, etag: true, brotli: true, gzip: true, extensions: [] })
+      servers.set(root, serve)
+    }
+    for (let i = 0; i < headers.length; i += 2) response.appendHeader(headers[i] as string, headers[i + 1] as string)
+    // Set here and not by sirv, so that they are on a 304 as well (RFC 9110 §15.4.5).
+    response.setHeader('Cache-Control', cacheControl(file))
+    response.setHeader('Vary', 'Accept-Encoding')
+    keepEtag(request, response)
+    keepPlainRange(request)
+    response.once('pipe', (source: ReadStream) => takeCare(request, response, source))
+    // sirv decodes it again, and stops at the first `?`.
+    request.url = encodeURI(file).replace(/[?#]/g, encodeURIComponent)
+    serve(request, response, () => respond(request, response, notFound()))
+  }
+}
+
+/** The file below `root` that answers for `path`; undefined if there is none that may be shown. */
+function choose(root: string, path: string, request: IncomingMessage): string | undefined {
+  const wanted = decode(path)
+  if (wanted === undefined || isHidden(wanted)) return undefined
+  const found = existing(root, wanted)
+  if (found !== undefined) return staysInside(root, found) ? found : undefined
+  // A missing script answered by a page would be cached and run as one; an API typo would look like success.
+  const isAsset = wanted.slice(wanted.lastIndexOf('/')).includes('.')
+  const fallback = isAsset || !isNavigation(request) ? undefined : existing(root, '/index.html')
+  return fallback !== undefined && staysInside(root, fallback) ? fallback : undefined
+}
+
+function decode(path: string): string | undefined {
+  try {
+    const decoded = decodeURIComponent(path)
+    // None of these comes from the guard. If one ever did, the disk must not be the one to read it.
+    const refused = !decoded.startsWith('/') || /%2f/i.test(path) || /[\\\0]|\/\/|\/\.\.?(\/|$)/.test(decoded)
+    return refused ? undefined : decoded
+  } catch {
+    return undefined
+  }
+}
+
+/** `.git`, `.env` and their like. `/.well-known/` is made to be read (RFC 8615). */
+function isHidden(path: string): boolean {
+  return path.replace(/^\/\.well-known\//, '/').includes('/.')
+}
+
+function existing(root: string, path: string): string | undefined {
+  const stats = statSync(join(root, path), { throwIfNoEntry: false })
+  if (stats?.isFile()) return path.endsWith('/') ? undefined : path
+  if (!stats?.isDirectory()) return undefined
+  const index = path.endsWith('/') ? `${path}index.html` : `${path}/index.html`
+  return statSync(join(root, index), { throwIfNoEntry: false })?.isFile() ? index : undefined
+}
+
+/** A symbolic link below the root that leads out of it is refused, that of a precompressed sibling too. The root may be one. */
+function staysInside(root: string, path: string): boolean {
+  const home = realpathSync.native(root) + sep
+  return ['', '.br', '.gz'].every((suffix) => {
+    try {
+      return realpathSync.native(join(root, path + suffix)).startsWith(home)
+    } catch {
+      return suffix !== ''
+    }
+  })
+}
+
+function isNavigation({ headers }: IncomingMessage): boolean {
+  const mode = headers['sec-fetch-mode']
+  if (mode !== undefined) return mode === 'navigate'
+  return headers.accept?.includes('text/html') === true
+}
+
+/** A build tool's content hash between `-` or `.` and the extension: hex, or base64url in both cases, with a digit. */
+const fingerprint = /[-.](?=[\w-]*\d)(?:(?=[0-9a-f]*[a-f])[0-9a-f]{8,}|(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{8,})\./
+
+/** A hash that isn't recognised costs a 304; a word or a date taken for a hash would pin an old file for a year. */
+function cacheControl(file: string): string {
+  const name = file.slice(file.lastIndexOf('/') + 1)
+  return !name.endsWith('.html') && fingerprint.test(name) ? 'public, max-age=31536000, immutable' : 'no-cache'
+}
+
+/** sirv answers 304 if the tags are equal, but without the tag, which RFC 9110 §15.4.5 asks for. */
+function keepEtag(request: IncomingMessage, response: ServerResponse): void {
+  const tag = request.headers['if-none-match']
+  if (tag === undefined) return
+  const writeHead = response.writeHead
+  response.writeHead = (status: number, ...rest: never[]) => {
+    if (status === 304) response.setHeader('ETag', tag)
+    return writeHead.call(response, status, ...rest)
+  }
+}
+
+/** sirv reads suffix ranges wrongly, throws at reversed ones, and ignores If-Range; all of those may be answered in full. */
+function keepPlainRange({ headers }: IncomingMessage): void {
+  const [, start, end] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? []
+  const plain = start !== undefined && (end === '' || Number(end) >= Number(start))
+  if (!plain || headers['if-range'] !== undefined) delete headers.range
+}
+
+/**
+ * sirv pipes without further care: a file that goes away between look and read would end the process with an unhandled
+ * 'error', a client that goes away would leak the descriptor, and HEAD would read the whole file.
+ */
+function takeCare(request: IncomingMessage, response: ServerResponse, source: ReadStream): void {
+  source.on('error', () => response.destroy())
+  response.once('close', () => source.destroy())
+  if (request.method === 'HEAD') {
+    source.unpipe(response)
+    source.destroy()
+    response.end()
+    return
+  }
+  // Replaced between look and read: the announced length is that of another file.
+  source.once('open', (fd: number) => {
+    const announced = Number(response.getHeader('Content-Length'))
+    if (response.statusCode === 200 && fstatSync(fd).size !== announced) response.destroy()
+  })
+}

@@ -1,0 +1,34 @@
+import { defineConfig } from 'vitest/config'
+
+/** Tests that drive a whole world: a real provider, the gateway, browsers with cookie jars. */
+const stories = ['packages/*/test/{stories,regression}/**/*.test.ts']
+/** Tests in a real Chromium, one file at a time: they compete for the processor. */
+const e2e = ['packages/*/test/e2e/**/*.test.ts']
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    testTimeout: 15_000,
+    hookTimeout: 15_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['packages/*/test/**/*.test.ts'], exclude: [...stories, ...e2e] },
+      },
+      { extends: true, test: { name: 'stories', include: stories } },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: e2e,
+          globalSetup: ['packages/testkit/src/ensure-chromium.ts'],
+          fileParallelism: false,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
