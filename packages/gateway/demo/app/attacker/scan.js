@@ -1,0 +1,39 @@
+/**
+ * What a script would do that got into the page: by a poisoned npm package, a tag manager, a browser extension
+ * or cross-site scripting. The same file runs in both pages of the demo; only `target` differs.
+ */
+
+import { everyEndpoint, listenIn, silentSignIn } from './network.js'
+import { cachesAndWorkers, cookies, indexedDatabases, webStorage } from './storage.js'
+import { findTokens, shorten } from './tokens.js'
+import { documentAndAddresses, windowProperties } from './window.js'
+
+/** @typedef {{ endpoints: string[], exercise: () => Promise<unknown>, silent: Parameters<typeof silentSignIn>[0] }} Target */
+
+export const attempts = [
+  { id: 'localStorage', title: 'Dump localStorage', look: () => webStorage(localStorage), unit: 'entries' },
+  { id: 'sessionStorage', title: 'Dump sessionStorage', look: () => webStorage(sessionStorage), unit: 'entries' },
+  { id: 'indexedDB', title: 'Dump IndexedDB', look: indexedDatabases, unit: 'records' },
+  { id: 'cookie', title: 'Read document.cookie', look: cookies, unit: 'cookies' },
+  { id: 'window', title: 'Search every property of window', look: windowProperties, unit: 'strings' },
+  { id: 'document', title: 'Search the document and its addresses', look: documentAndAddresses, unit: 'places' },
+  { id: 'caches', title: 'Open Cache Storage, service workers', look: cachesAndWorkers, unit: 'entries' },
+  { id: 'listen', title: 'Listen in on the page’s own API call', look: (t) => listenIn(t.exercise), unit: 'messages' },
+  { id: 'endpoints', title: 'Ask every endpoint for a token', look: (t) => everyEndpoint(t.endpoints), unit: 'requests' },
+  { id: 'silent', title: 'Start a silent sign-in of its own', look: (t) => silentSignIn(t.silent), unit: 'answers' },
+]
+
+/**
+ * Runs all attempts, one after the other. Values leave this function only in shortened form.
+ * @param {Target} target
+ * @param {(result: { id: string, looked: string, places: string[], findings: { kind: string, where: string, value: string }[] }) => void} report
+ */
+export async function scan(target, report) {
+  for (const { id, look, unit } of attempts) {
+    const places = await look(target)
+    const findings = places.flatMap(({ where, text }) =>
+      findTokens(text).map(({ kind, value }) => ({ kind, where, value: shorten(value) })),
+    )
+    report({ id, looked: `${places.length} ${unit}`, places: places.map(({ where }) => where), findings })
+  }
+}

@@ -1,0 +1,154 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import type { Decision, Forward, Respond } from '../../src/decision.ts'
+import { createForwarder } from '../../src/node/proxy.ts'
+import { createNodeServer, type Limits, type NodeServer } from '../../src/node/server.ts'
+import { createStaticFiles } from '../../src/node/static-files.ts'
+import type { RequestHead } from '../../src/protocol/head.ts'
+
+/** Answers that say their code and nothing else. */
+export function problem(code: string): Respond {
+  const status = { bad_request: 400, not_found: 404, payload_too_large: 413, headers_too_large: 431 }[code]
+  const upstream = { internal_error: 500, upstream_unavailable: 502, upstream_timeout: 504 }[code]
+  return {
+    kind: 'respond',
+    status: status ?? upstream ?? 500,
+    headers: ['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'],
+    body: JSON.stringify({ code }),
+  }
+}
+
+export function text(status: number, body: string, headers: string[] = []): Respond {
+  return { kind: 'respond', status, headers: ['Content-Type', 'text/plain', ...headers], body }
+}
+
+/** Forwards as the guard would: the client's headers without those of this hop. */
+export function forwardTo(upstream: string, head: RequestHead, change: Partial<Forward> = {}): Forward {
+  const headers: string[] = []
+  for (let i = 0; i < head.rawHeaders.length; i += 2) {
+    const [name, value] = [head.rawHeaders[i] as string, head.rawHeaders[i + 1] as string]
+    if (!/^(connection|keep-alive|upgrade|te|trailer|http2-settings)$/i.test(name)) headers.push(name, value)
+  }
+  const response = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], add: [] }
+  const { target: path } = head
+  return { kind: 'forward', upstream, path, headers, response, timeout: 5000, maxBody: 1e9, ...change }
+}
+
+export interface Carrier extends AsyncDisposable {
+  readonly server: NodeServer
+  readonly port: number
+  readonly url: string
+  /** Everything that was logged. */
+  readonly logged: unknown[]
+  readonly decided: string[]
+}
+
+export interface CarrierOptions {
+  limits?: Partial<Limits>
+  tls?: { cert: string; key: string }
+  connections?: number
+}
+
+export async function startCarrier(
+  decide: (head: RequestHead) => Decision | Promise<Decision>,
+  { connections, ...options }: CarrierOptions = {},
+): Promise<Carrier> {
+  const logged: unknown[] = []
+  const decided: string[] = []
+  const note = (fields: unknown) => logged.push(fields)
+  const log = { error: note, warn: note, debug: note } as never
+  const forwarder = createForwarder({ log, unavailable: problem, ...(connections !== undefined && { connections }) })
+  const server = createNodeServer({
+    ...options,
+    log,
+    decide(head) {
+      decided.push(`${head.method} ${head.target}`)
+      return decide(head)
+    },
+    forward: forwarder.forward,
+    serveStatic: createStaticFiles({ notFound: () => problem('not_found') }),
+    internalError: () => problem('internal_error'),
+    framingError: problem,
+  })
+  const port = await server.listen('127.0.0.1', 0)
+  return {
+    server,
+    port,
+    url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    logged,
+    decided,
+    async [Symbol.asyncDispose]() {
+      await server.close({ graceMs: 0 })
+      await forwarder.close()
+    },
+  }
+}
+
+export interface Upstream extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly server: Server
+}
+
+export async function startUpstream(handler: RequestListener): Promise<Upstream> {
+  const server = createServer({ requestTimeout: 0 }, handler)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    server,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** A bare connection: what it was sent back so far, and when it ended. */
+export interface Wire {
+  readonly socket: Socket
+  readonly received: string
+  readonly closed: Promise<string>
+  /** Resolves as soon as what was received matches. */
+  until(pattern: RegExp): Promise<string>
+}
+
+export async function openWire(port: number, first = ''): Promise<Wire> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk.toString('latin1')
+  })
+  socket.on('error', () => {})
+  socket.on('end', () => socket.end())
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve(received)))
+  await once(socket, 'connect')
+  if (first !== '') socket.write(first, 'latin1')
+  return {
+    socket,
+    get received() {
+      return received
+    },
+    closed,
+    async until(pattern) {
+      while (!pattern.test(received)) {
+        if (socket.destroyed) throw new Error(`closed before ${pattern}: ${received}`)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      return received
+    },
+  }
+}
+
+export const statusLines = (received: string): string[] => received.match(/HTTP\/1\.1 \d{3}/g) ?? []
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Waits until `check` holds, two seconds at most. */
+export async function eventually(check: () => boolean): Promise<void> {
+  for (let i = 0; i < 200 && !check(); i++) await pause(10)
+  if (!check()) throw new Error('it never came true')
+}

@@ -1,0 +1,129 @@
+import { request } from 'node:https'
+import { text as readText } from 'node:stream/consumers'
+import { describe, expect, test } from 'vitest'
+import { eventually, forwardTo, openWire, pause, startCarrier, startUpstream, statusLines, text } from './carrier.ts'
+
+describe('endpoints', () => {
+  test('the body is read and handed over', async () => {
+    await using carrier = await startCarrier(() => ({
+      kind: 'endpoint',
+      maxBody: 5,
+      run: async (body) => text(200, `got ${Buffer.from(body).toString()}`),
+    }))
+    expect(await (await fetch(carrier.url, { method: 'POST', body: 'hello' })).text()).toBe('got hello')
+    expect(await (await fetch(carrier.url)).text()).toBe('got ')
+    expect((await fetch(carrier.url, { method: 'POST', body: 'hello!' })).status).toBe(413)
+  })
+
+  test('a chunked body over the limit is 413 and never handed over', async () => {
+    let ran = false
+    await using carrier = await startCarrier(() => ({
+      kind: 'endpoint',
+      maxBody: 5,
+      run: async () => {
+        ran = true
+        return text(200, '')
+      },
+    }))
+    const chunk = '6\r\nhello!\r\n'
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const wire = await openWire(carrier.port, head + chunk + chunk)
+    expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 413'])
+    expect(ran).toBe(false)
+  })
+
+  test('a client that leaves in the middle of its body is no fault', async () => {
+    await using carrier = await startCarrier(() => ({ kind: 'endpoint', maxBody: 5, run: async () => text(200, '') }))
+    const wire = await openWire(carrier.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab')
+    await eventually(() => carrier.decided.length === 1)
+    wire.socket.destroy()
+    await pause(50)
+    expect(carrier.logged).toEqual([])
+  })
+})
+
+describe('faults', () => {
+  const broken = () => {
+    throw new Error('the cause')
+  }
+  test.each([
+    ['a decision that throws', broken],
+    ['a decision that is rejected', async () => broken()],
+    ['an endpoint that throws', () => ({ kind: 'endpoint' as const, maxBody: 0, run: broken })],
+    ['an endpoint that is rejected', () => ({ kind: 'endpoint' as const, maxBody: 0, run: async () => broken() })],
+    ['an answer with a line break in a header', () => text(200, 'x', ['X', 'a\r\nSet-Cookie: b'])],
+  ])('%s is 500 with an id whose cause is in the log', async (_, decide) => {
+    await using carrier = await startCarrier(decide)
+    const response = await fetch(carrier.url)
+    expect([response.status, await response.text()]).toEqual([500, '{"code":"internal_error"}'])
+    expect(carrier.logged).toEqual([{ err: expect.any(Error), requestId: expect.stringMatching(/^[\w-]{12,}$/) }])
+  })
+})
+
+describe('answers', () => {
+  test.each([204, 304])('%i carries no body and no length', async (status) => {
+    await using carrier = await startCarrier(() => text(status, ''))
+    const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(await wire.closed).toMatch(/^HTTP\/1\.1 \d{3} (?!.*(content-length|transfer-encoding)).*\r\n\r\n$/is)
+  })
+
+  test('HEAD has the length of the body, and no body', async () => {
+    await using carrier = await startCarrier(() => text(200, 'grüße'))
+    const wire = await openWire(carrier.port, 'HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(await wire.closed).toMatch(/Content-Length: 7\r\n(.*\r\n)*\r\n$/)
+  })
+})
+
+describe('graceful stop', () => {
+  test('requests in flight finish, idle connections close, new ones are refused', async () => {
+    await using upstream = await startUpstream((_, res) => {
+      res.write('be')
+      setTimeout(() => res.end('gun'), 300)
+    })
+    await using carrier = await startCarrier((head) =>
+      head.target === '/slow' ? pause(300).then(() => text(200, 'slow')) : forwardTo(upstream.url, head),
+    )
+    const slow = await openWire(carrier.port, 'GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
+    const begun = await openWire(carrier.port, 'GET /begun HTTP/1.1\r\nHost: a\r\n\r\n')
+    const idle = await openWire(carrier.port)
+    await begun.until(/be/)
+    await eventually(() => carrier.decided.length === 2)
+    const started = performance.now()
+    const stopped = carrier.server.close({ graceMs: 5000 })
+    await idle.closed
+    expect(performance.now() - started).toBeLessThan(200)
+    await expect(openWire(carrier.port)).rejects.toThrow('ECONNREFUSED')
+    expect(await slow.closed).toMatch(/Connection: close.*slow$/s)
+    expect(await begun.closed).toMatch(/gun\r\n0\r\n\r\n$/)
+    await stopped
+    expect(performance.now() - started).toBeLessThan(1000)
+  })
+
+  test('what is not done in time is cut', async () => {
+    await using upstream = await startUpstream((_, res) => void res.write('stream'))
+    await using carrier = await startCarrier((head) => forwardTo(upstream.url, head))
+    const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await wire.until(/stream/)
+    const started = performance.now()
+    await carrier.server.close({ graceMs: 200 })
+    expect(performance.now() - started).toBeLessThan(1000)
+    await wire.closed
+  })
+})
+
+test('TLS speaks HTTP/1.1 alone, 1.2 or newer', async () => {
+  const { generate } = await import('selfsigned')
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }])
+  await using carrier = await startCarrier(({ peer }) => text(200, peer), { tls: { cert, key } })
+  const answer = await new Promise<string>((resolve, reject) => {
+    const options = { rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'], agent: false as const }
+    request(carrier.url, options, (response) => resolve(readText(response)))
+      .on('error', reject)
+      .end()
+  })
+  expect(answer).toBe('127.0.0.1')
+  const old = { rejectUnauthorized: false, maxVersion: 'TLSv1.1', minVersion: 'TLSv1', agent: false } as const
+  await expect(
+    new Promise((resolve, reject) => request(carrier.url, old, resolve).on('error', reject).end()),
+  ).rejects.toThrow()
+})
