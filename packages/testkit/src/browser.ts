@@ -1,79 +1,11 @@
 import type { Cookie } from 'tough-cookie'
+import type { BrowserOptions, FetchOptions, SignInOptions, Stream, VisitOptions } from './browser-options.ts'
 import { BrowserCookies } from './cookie-jar.ts'
-import {
-  browserHeaders,
-  type Intent,
-  isUnsafeNavigation,
-  type SameSiteRules,
-  sameSiteOf,
-  sameSiteOfAnswer,
-} from './fetch-metadata.ts'
+import { browserHeaders, type Intent, isUnsafeNavigation, sameSiteOf, sameSiteOfAnswer } from './fetch-metadata.ts'
 import { type Form, refreshOf, selfSubmitting } from './html.ts'
+import { bodyOf, complete, lowerCase, type NewIntent, redirectOf } from './intents.ts'
 import { Page } from './page.ts'
 import { type Exchange, readBody, send, valuesOf } from './transport.ts'
-
-export interface BrowserOptions {
-  /** Where the application lives: relative addresses, fetches and sign-ins start there. */
-  readonly base: string
-  /** Milliseconds since the epoch, for the expiry of cookies. */
-  readonly now?: () => number
-  /** See SameSiteRules: by default Strict cookies stay hidden after a redirect through another site. */
-  readonly sameSite?: SameSiteRules
-  /** Headers on every request: User-Agent, Accept-Language. Names in lower case. */
-  readonly headers?: Readonly<Record<string, string>>
-  readonly cookies?: BrowserCookies
-}
-
-export interface VisitOptions {
-  /** Address of the page whose link is clicked; absent: typed into the address bar. */
-  readonly from?: string
-  /** Follow redirects, refreshes and self-submitting forms; true by default. */
-  readonly follow?: boolean
-  /** Stop before asking for an address that this accepts; the redirect's own page is returned. */
-  readonly stopBefore?: (url: URL) => boolean
-  readonly method?: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array | URLSearchParams
-  /** False: a script navigates without a click. */
-  readonly activated?: boolean
-}
-
-export interface FetchOptions {
-  readonly method?: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array | URLSearchParams
-  /** Adds `X-CSRF: 1`; true by default. */
-  readonly csrf?: boolean
-  /** Address of the page whose script fetches; the application by default. No preflight is made: test the worst case. */
-  readonly from?: string
-  readonly mode?: Intent['mode']
-  readonly dest?: Intent['dest']
-  readonly prefetch?: boolean
-  /** False by default: the redirect itself is the answer. */
-  readonly follow?: boolean
-  readonly signal?: AbortSignal
-}
-
-export interface SignInOptions {
-  /** The sub of a user of the development provider. */
-  readonly as: string
-  readonly password?: string
-  readonly returnTo?: string
-  readonly provider?: string
-  /** Path of the login endpoint. */
-  readonly loginPath?: string
-  readonly stopBefore?: (url: URL) => boolean
-}
-
-/** An answer whose body is still coming. */
-export interface Stream {
-  readonly status: number
-  readonly rawHeaders: readonly string[]
-  readonly chunks: AsyncIterator<Buffer>
-  abort(): void
-}
-
-type NewIntent = Pick<Intent, 'url' | 'method' | 'mode' | 'dest' | 'from' | 'activated'> & Partial<Intent>
 
 const maxHops = 20
 
@@ -263,33 +195,4 @@ export class Browser {
   #resolve(address: string): URL {
     return new URL(address, this.base)
   }
-}
-
-function complete(intent: NewIntent): Intent {
-  return { prefetch: false, chain: [], headers: {}, body: undefined, ...intent }
-}
-
-/** The request that a redirect asks for. 303, and 301 or 302 to a POST, turn into GET without body. @see Fetch §4.4 */
-function redirectOf(intent: Intent, { status, rawHeaders }: Exchange): Intent | undefined {
-  const location = valuesOf(rawHeaders, 'location')[0]
-  if (location === undefined || ![301, 302, 303, 307, 308].includes(status)) return undefined
-  const url = new URL(location, intent.url)
-  const chain = [...intent.chain, intent.url]
-  const keepsMethod = status >= 307 || intent.method === 'GET' || intent.method === 'HEAD'
-  if (keepsMethod) return { ...intent, url, chain }
-  const { 'content-type': _type, ...headers } = intent.headers
-  return { ...intent, url, chain, headers, method: 'GET', body: undefined }
-}
-
-function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
-}
-
-/** The bytes of a body; sets the content type of a form where none is given. */
-function bodyOf(body: VisitOptions['body'], headers: Record<string, string>): Uint8Array | undefined {
-  if (body instanceof URLSearchParams) {
-    headers['content-type'] ??= 'application/x-www-form-urlencoded'
-    return Buffer.from(body.toString())
-  }
-  return typeof body === 'string' ? Buffer.from(body) : body
 }

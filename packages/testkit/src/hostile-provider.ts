@@ -1,7 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, exportSPKI, generateKeyPair } from 'jose'
+import { type Answer, json, metadata, problem, redirect, reply } from './answers.ts'
 import { closeServer, listen } from './listen.ts'
 import { type SigningKeys, signIdToken, type Twists } from './twists.ts'
 
@@ -162,42 +163,6 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
 }
 
 type Handler = (asked: { request: IncomingMessage; body: string }) => Answer | Promise<Answer>
-
-interface Answer {
-  readonly status: number
-  readonly type?: string
-  readonly body: string
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-const json = (value: unknown, status = 200): Answer => ({
-  status,
-  type: 'application/json',
-  body: JSON.stringify(value),
-})
-const problem = (status: number, error: string): Answer => json({ error }, status)
-const redirect = (location: string): Answer => ({ status: 303, body: '', headers: { location } })
-
-function reply(response: ServerResponse, { status, type = 'text/plain', body, headers }: Answer): void {
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', ...headers }).end(body)
-}
-
-function metadata(issuer: string): Record<string, unknown> {
-  return {
-    issuer,
-    authorization_endpoint: `${issuer}/authorize`,
-    token_endpoint: `${issuer}/token`,
-    userinfo_endpoint: `${issuer}/userinfo`,
-    jwks_uri: `${issuer}/jwks`,
-    end_session_endpoint: `${issuer}/logout`,
-    response_types_supported: ['code'],
-    subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: ['RS256'],
-    token_endpoint_auth_methods_supported: ['client_secret_basic'],
-    code_challenge_methods_supported: ['S256'],
-    authorization_response_iss_parameter_supported: true,
-  }
-}
 
 function challengeOf(asked: URLSearchParams): string {
   const challenge = asked.get('code_challenge')

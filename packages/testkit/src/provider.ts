@@ -3,83 +3,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JWKS } from 'oidc-provider'
 import { type DevelopmentProvider, newSigningKey, startDevelopmentProvider } from '../../gateway/src/demo/provider.ts'
 import type { ProviderInput } from '../../gateway/src/demo/provider-config.ts'
-import type { DevelopmentUser } from '../../gateway/src/demo/provider-users.ts'
 import { closeServer, listen } from './listen.ts'
+import {
+  type ProviderPath,
+  type ProviderRequest,
+  type ProviderUser,
+  providerPaths,
+  type TestProvider,
+} from './provider-api.ts'
 import { tapResponse } from './tap.ts'
 import { runAt } from './time-travel.ts'
 import { recordTokens, type TokenRecord } from './token-record.ts'
-
-/** Paths of the provider, as discovery names them. */
-export const providerPaths = {
-  discovery: '/.well-known/openid-configuration',
-  authorization: '/auth',
-  token: '/token',
-  userinfo: '/me',
-  jwks: '/jwks',
-  revocation: '/token/revocation',
-  endSession: '/session/end',
-} as const
-
-export type ProviderPath = (typeof providerPaths)[keyof typeof providerPaths]
-
-export interface ProviderUser extends DevelopmentUser {
-  name: string
-  email: string
-  groups: string[]
-}
 
 export interface TestProviderOptions extends Partial<Omit<ProviderInput, 'users'>> {
   readonly users?: ProviderUser[]
   readonly issuerHost?: '127.0.0.1' | 'localhost'
   /** The clock of the provider's tokens and sessions. */
   readonly now?: () => number
-}
-
-/** A request that the provider got at one of its endpoints. */
-export interface ProviderRequest {
-  readonly path: string
-  readonly method: string
-  /** The query's parameters, or the form's for POST. */
-  readonly params: URLSearchParams
-  readonly headers: IncomingMessage['headers']
-  /** Of the answer; 0 until it is there. */
-  status: number
-}
-
-export interface TestProvider extends AsyncDisposable {
-  readonly issuer: string
-  /** Change them: name, email, groups count at the next sign-in or refresh. */
-  readonly users: ProviderUser[]
-  /** Every request, in order; `at(path)` picks one endpoint's. */
-  readonly requests: readonly ProviderRequest[]
-  at(path: ProviderPath): ProviderRequest[]
-  /** The parameters of the authorization requests. */
-  readonly authorizations: URLSearchParams[]
-  /** How many authorization codes became tokens. */
-  readonly codesRedeemed: number
-  readonly tokenRequests: number
-  readonly userinfoRequests: number
-  readonly jwksFetches: number
-  readonly discoveryFetches: number
-  /** Access, refresh and ID tokens ever issued: none may be seen by a browser. */
-  readonly issuedTokens: Set<string>
-  /** Authorization codes ever issued: a browser carries them to the callback, and nowhere else. */
-  readonly issuedCodes: Set<string>
-
-  /** Stops listening; `up` opens the same port again. */
-  down(): Promise<void>
-  up(): Promise<void>
-  /** Makes the endpoint (or all) answer so much later. Undone by the function returned. */
-  delay(milliseconds: number, path?: ProviderPath): () => void
-  /** Makes the endpoint (or all) answer this status with an empty body. Undone by the function returned. */
-  failWith(status: number, path?: ProviderPath): () => void
-  /** Changes the bodies that the endpoint answers. Undone by the function returned. */
-  tamper(path: ProviderPath, change: (body: string) => string): () => void
-  /** UserInfo answers with another sub, as when a token was swapped. Undone by the function returned. */
-  userinfoSub(sub: string): () => void
-  /** A new signing key with a new kid; the old one is published no more, unless kept. */
-  rotateKeys(options?: { keepOld?: boolean }): Promise<void>
-  close(): Promise<void>
 }
 
 export const sampleUsers = (): ProviderUser[] => [

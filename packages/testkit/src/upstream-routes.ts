@@ -74,7 +74,7 @@ export const routes: Readonly<Record<string, UpstreamHandler>> = {
     const piece = Buffer.alloc(65_536, 'x')
     for (let sent = 0; sent < total && !response.destroyed; sent += piece.length) {
       const more = response.write(piece.subarray(0, Math.min(piece.length, total - sent)))
-      if (!more) await Promise.race([once(response, 'drain'), once(response, 'close')])
+      if (!more) await writable(response)
     }
     response.end()
   },
@@ -113,6 +113,13 @@ export const routes: Readonly<Record<string, UpstreamHandler>> = {
   },
 }
 
-function once(response: ServerResponse, event: 'drain' | 'close'): Promise<void> {
-  return new Promise((resolve) => response.once(event, () => resolve()))
+/** Resolves when the answer takes more, or will never again. */
+function writable(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done)
+      resolve()
+    }
+    response.on('drain', done).on('close', done)
+  })
 }

@@ -2,7 +2,8 @@ import * as client from 'openid-client'
 import { expect, test } from 'vitest'
 import { Browser } from '../src/browser.ts'
 import { findLeaks } from '../src/canaries.ts'
-import { providerPaths, startTestProvider, type TestProvider, type TestProviderOptions } from '../src/provider.ts'
+import { startTestProvider, type TestProviderOptions } from '../src/provider.ts'
+import { providerPaths, type TestProvider } from '../src/provider-api.ts'
 import { credentials, startPlainRp } from './plain-rp.ts'
 
 async function setup(options: TestProviderOptions = {}, scope = 'openid profile email offline_access') {
@@ -147,4 +148,13 @@ test('access tokens are JWTs for an audience where a resource is set', async () 
   await using world = await setup({ resource: 'https://api.example.com' })
   const tokens = (await world.browser.signIn({ as: 'ada', loginPath: '/login' })).json<Tokens>()
   expect(claimsIn(tokens.access_token)).toMatchObject({ aud: 'https://api.example.com', sub: 'ada' })
+})
+
+test('a user with a password is asked for it', async () => {
+  const users = [{ sub: 'pat', name: 'Pat', email: 'pat@example.com', groups: [], password: 'hunter2' }]
+  await using world = await setup({ users })
+  const wrong = await world.browser.signIn({ as: 'pat', password: 'guess', loginPath: '/login' })
+  expect(wrong.status).toBe(401)
+  const right = await world.browser.submit(wrong, { button: 'pat', fields: { password: 'hunter2' } })
+  expect(right.url).toContain('/callback?code=')
 })
