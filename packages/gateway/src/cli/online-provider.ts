@@ -72,7 +72,7 @@ async function fetchJson(url: string, timeout: number): Promise<{ json: unknown 
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     if (cause instanceof Error && cause.name === 'TimeoutError') return { failed: 'does not answer in time' }
     return {
-      failed: `can not be reached: ${cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'}`,
+      failed: `cannot be reached: ${cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'}`,
     }
   }
   if (response.status !== 200) {

@@ -84,7 +84,7 @@ async function askStore({ store }: Config): Promise<Finding[]> {
     return [
       {
         path,
-        message: `the store can not be used: ${error instanceof Error ? oneLine(error.message) : 'unknown error'}`,
+        message: `the store cannot be used: ${error instanceof Error ? oneLine(error.message) : 'unknown error'}`,
       },
     ]
   }

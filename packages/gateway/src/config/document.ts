@@ -121,7 +121,7 @@ function toPlain(document: Document.Parsed, { lines, lineAt, faults }: Notes): u
       const name = String(keyNode.value)
       const at = [...path, name]
       if (refusedKeys.has(name)) {
-        faults.push({ path: at, line, message: 'this name can not be a key; choose another' })
+        faults.push({ path: at, line, message: 'this name cannot be a key; choose another' })
       } else if (Object.hasOwn(result, name)) {
         const first = lines.get(formatPath(at)) ?? line
         faults.push({ path: at, line, message: `is there twice (first on line ${first}); remove one` })

@@ -39,7 +39,7 @@ export function loadConfig(file: string, { env, readFile = readText }: LoadOptio
     text = readFile(file)
   } catch (error) {
     return {
-      problems: [{ file, line: 1, path: '', message: `can not be read: ${reason(error)}; name another with -c FILE` }],
+      problems: [{ file, line: 1, path: '', message: `cannot be read: ${reason(error)}; name another with -c FILE` }],
     }
   }
 

@@ -28,23 +28,29 @@ const routeRules: readonly {
     message: 'off is only for access: public, or other sites could use the session; remove it',
   },
   {
-    reads: ['credential', 'static'],
+    reads: ['credential'],
     at: 'credential',
     breaks: (route) => route.credential !== 'none' && route.static !== undefined,
     message: 'static files need no credential; remove it',
   },
   {
-    reads: ['credential', 'access', 'static'],
+    reads: ['credential', 'access'],
     at: 'credential',
     breaks: (route) => route.credential !== 'none' && route.access === 'public' && route.static === undefined,
     message: 'access: public has no user whose token could be sent; write credential: none, or access: authenticated',
   },
   {
-    reads: ['methods', 'static'],
+    reads: ['methods'],
     at: 'methods',
     breaks: ({ methods, static: folder }) =>
       folder !== undefined && methods?.some((name) => name !== 'GET' && name !== 'HEAD') === true,
     message: 'static files are served to GET and HEAD only; remove the others',
+  },
+  {
+    reads: ['stripPrefix'],
+    at: 'stripPrefix',
+    breaks: (route) => route.stripPrefix !== undefined && route.static !== undefined,
+    message: "static files are found below the route's path as it is; remove it",
   },
   {
     reads: ['stripPrefix', 'path'],
@@ -78,9 +84,9 @@ export function reviewRoutes({ routes, basePath, keys, store }: Sections, { soun
         problem([...at, 'static'], 'this folder would publish the key ring or the session store; move them out of it')
       }
     }
-    if (!sound(at, 'path', 'methods', 'static')) return
+    if (!sound(at, 'path', 'methods')) return
     const twin = routes.findIndex(
-      (other, i) => i < index && sound(['routes', i], 'path', 'methods', 'static') && overlap(other, route),
+      (other, i) => i < index && sound(['routes', i], 'path', 'methods') && overlap(other, route),
     )
     if (twin !== -1)
       problem([...at, 'path'], `has the same path and method as routes[${twin}]`, ['routes', twin, 'path'])

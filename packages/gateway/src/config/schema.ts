@@ -84,7 +84,7 @@ function createSections(around: Surroundings) {
     listen: listen.describe('Where the gateway listens.'),
     trustedProxies: z
       .array(trusted)
-      .default([])
+      .prefault([])
       .describe('Networks or addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
     workers: z.literal(1, { error: 'write 1' }).default(1).describe('How many processes serve requests.'),
     admin: admin.optional().describe('The listener for `/healthz`, `/readyz` and operators; without it there is none.'),

@@ -97,9 +97,9 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
   return { secret, own, site, tls, warn }
 }
 
-/** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret can not be had. */
+/** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret cannot be had. */
 export const nowhere: Surroundings = {
-  secret: () => refuse('', 'a secret can not be looked up here; use loadConfig'),
+  secret: () => refuse('', 'a secret cannot be looked up here; use loadConfig'),
   own: (path) => path,
   site: (value) => ({ value }),
   tls: (value) => ({ value }),

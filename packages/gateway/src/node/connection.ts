@@ -16,7 +16,8 @@ export interface Connection {
   response: ServerResponse | undefined
   /** Set with the last answer: whatever arrives after it is never taken for a request. */
   closing: boolean
-  readonly running: Set<Abortable>
+  /** Usually none or one; more with pipelining. */
+  readonly running: Abortable[]
   /** As the last look for stalled connections found them. */
   seenRequest: IncomingMessage | undefined
   seenRead: number
@@ -40,7 +41,7 @@ function remember(socket: Marked): Connection {
     request: undefined,
     response: undefined,
     closing: false,
-    running: new Set(),
+    running: [],
     seenRequest: undefined,
     seenRead: 0,
     seenWaiting: 0,
@@ -49,8 +50,7 @@ function remember(socket: Marked): Connection {
   socket[kConnection] = connection
   // Node tells a response of its client's end only if it is first in line, so pipelined ones would run on.
   socket.once('close', () => {
-    for (const task of connection.running) task.clientGone()
-    connection.running.clear()
+    for (const task of connection.running.splice(0)) task.clientGone()
   })
   return connection
 }

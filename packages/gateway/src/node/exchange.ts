@@ -11,9 +11,15 @@ export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'pay
 export interface Surroundings {
   /** Counts the forwarder's ticks; the unit of every time-out here. */
   now: number
-  readonly running: Set<Exchange>
+  /**
+   * An array, in which each exchange knows its place: a Set with so much coming and going makes V8 copy its table all the
+   * time, and the dead tables keep dead exchanges alive until the next full collection (a tenth of all CPU time).
+   */
+  readonly running: Exchange[]
   unavailable(code: UpstreamFailure): Respond
   failed(error: Error, upstream: string): void
+  /** The upstream sent a header that none should send. */
+  readonly flagged: (reason: string) => void
 }
 
 /**
@@ -39,6 +45,7 @@ export class Exchange implements Abortable {
   #flushed = false
   #paused = false
   #endless = false
+  #place: number
 
   constructor(around: Surroundings, connection: Connection, parties: [IncomingMessage, ServerResponse, Forward]) {
     this.#around = around
@@ -50,8 +57,8 @@ export class Exchange implements Abortable {
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
       : null
-    around.running.add(this)
-    connection.running.add(this)
+    this.#place = around.running.push(this) - 1
+    connection.running.push(this)
   }
 
   clientGone(): void {
@@ -102,7 +109,7 @@ export class Exchange implements Abortable {
     this.#resume = resume
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfterAnswer(this.#connection)
-    response.writeHead(status, siftResponse(headers, this.#decision.response))
+    response.writeHead(status, siftResponse(headers, this.#decision.response, this.#around.flagged))
     this.#state = 'streaming'
     // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
     process.nextTick(flush, this)
@@ -168,8 +175,17 @@ export class Exchange implements Abortable {
 
   #over(): void {
     this.#state = 'over'
-    this.#around.running.delete(this)
-    this.#connection.running.delete(this)
+    if (this.#place === -1) return
+    const { running } = this.#around
+    const last = running.pop() as Exchange
+    if (last !== this) {
+      running[this.#place] = last
+      last.#place = this.#place
+    }
+    this.#place = -1
+    const mates = this.#connection.running
+    if (mates.at(-1) === this) mates.pop()
+    else if (mates.includes(this)) mates.splice(mates.indexOf(this), 1)
   }
 
   #fail(code: UpstreamFailure, error?: Error): void {

@@ -9,7 +9,7 @@ import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts
 import { respond } from './respond.ts'
 
 export interface ForwarderOptions {
-  readonly log: Pick<Logger, 'warn'>
+  readonly log: Pick<Logger, 'warn' | 'debug'>
   /** The answer to a request whose upstream can't be had, or whose body is too large. */
   unavailable(code: UpstreamFailure): Respond
   /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
@@ -40,13 +40,18 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
   const upstreams = new Map<string, Upstream>()
   const around: Surroundings = {
     now: 0,
-    running: new Set(),
+    running: [],
     unavailable,
     failed: (err, upstream) => log.warn({ err, upstream }, 'upstream failed'),
+    flagged: (reason) => log.debug({ reason }, 'response header dropped'),
   }
   const clock = setInterval(() => {
     around.now++
-    for (const exchange of around.running) exchange.expire(exchange.timeout / tick)
+    // Backwards: what expires leaves the list, and the last one takes its place.
+    for (let i = around.running.length - 1; i >= 0; i--) {
+      const exchange = around.running[i]
+      exchange?.expire(exchange.timeout / tick)
+    }
   }, tick)
   clock.unref()
 

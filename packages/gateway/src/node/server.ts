@@ -142,7 +142,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     // An answer now would be taken for that of an earlier request, or land in the middle of one.
     const busy = response !== undefined && !response.writableFinished
     const inBody = busy && request?.complete === false && response.socket !== null && !response.headersSent
-    if (!socket.writable || connection.closing || error.code === 'ECONNRESET' || (busy && !inBody)) {
+    const gone = !socket.writable || error.code === 'ECONNRESET' || error.code === 'HPE_INVALID_EOF_STATE'
+    if (gone || connection.closing || (busy && !inBody)) {
       socket.destroy()
       return
     }

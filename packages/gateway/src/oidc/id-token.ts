@@ -6,8 +6,8 @@ const clockTolerance = 60
 const maxAge = 10 * 60
 
 /**
- * What OpenID Connect Core §3.1.3.7 asks beyond what the library has checked (iss, aud, azp, exp, nonce, alg):
- * no audience besides us, an `iat` near now, and the access token of the same answer where the token names it.
+ * What OpenID Connect Core §3.1.3.7 asks beyond what the library has checked (iss, aud, exp, nonce, alg):
+ * no audience and no authorized party besides us, an `iat` near now, and the access token of the same answer where the token names it.
  */
 export function checkIdToken(
   claims: oauth.IDToken,
@@ -17,6 +17,10 @@ export function checkIdToken(
   // Rule 3: an audience that we don't know could present the same token to us as its own.
   if (audience.length !== 1 || audience[0] !== answer.clientId) {
     throw new Error('the ID token has an audience besides this client')
+  }
+  // Rule 5: the library looks at azp only where there are several audiences.
+  if (claims.azp !== undefined && claims.azp !== answer.clientId) {
+    throw new Error('azp of the ID token is another client')
   }
   const seconds = Math.floor(answer.now / 1000)
   if (claims.iat > seconds + clockTolerance || claims.iat < seconds - maxAge) {

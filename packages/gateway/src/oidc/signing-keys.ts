@@ -9,52 +9,86 @@ export interface SigningKeys {
 
 /** Keys are read again after this long, so that one that the provider withdrew is not trusted for ever. */
 const freshFor = 10 * 60_000
+/** While the JWKS can't be read, the last known keys still tell a true signature from a false one; but not for ever. */
+const trustedFor = 60 * 60_000
+
+interface KnownKeys {
+  readonly jwks: oauth.JWKS
+  /** Counts the requests for the JWKS. */
+  readonly flight: number
+  readonly readAt: number
+}
 
 /**
- * The keys of one issuer. The library looks an unknown `kid` up again only when its copy is older than a minute, so ours
- * is always handed over as that old, and the limit is kept here: a token bucket, so that the first unknown kid after a
- * key rotation is looked up at once, and a flood of invented kids doesn't become a flood of requests.
+ * The keys of one issuer. Sign-ins share one request for them, however many arrive at once. An unknown `kid` is looked up
+ * at once, so that a key rotation fails nobody, but only as often as a token bucket allows, so that a flood of invented
+ * kids doesn't become a flood of requests.
  * Keys come from the issuer's JWKS only: `jku`, `x5u` and `jwk` of a token are never read. @see OpenID Connect Core §10.1.1
  */
 export function createSigningKeys(options: { fetch: Fetch; allowHttp: boolean; now: () => number }): SigningKeys {
-  const mayFetch = createTokenBucket(5, 12_000, options.now)
-  let keys: oauth.JWKS | undefined
-  let readAt = 0
+  const { now } = options
+  const mayLookAgain = createTokenBucket(5, 12_000, now)
+  let known: KnownKeys | undefined
+  let flights = 0
+  let flying: Promise<void> | undefined
 
-  const limitedFetch: Fetch = (url, init) => {
-    if (!mayFetch()) throw new Error('an unknown kid, and the JWKS was read too often lately')
-    return options.fetch(url, init)
+  async function read(server: oauth.AuthorizationServer): Promise<void> {
+    const flight = ++flights
+    const url = jwksUri(server, options.allowHttp)
+    const response = await options.fetch(url, { headers: { accept: 'application/json, application/jwk-set+json' } })
+    if (response.status !== 200) throw new ProviderFault(`the JWKS was answered with ${response.status}`)
+    const jwks = (await response.json().catch(() => undefined)) as oauth.JWKS | undefined
+    if (!Array.isArray(jwks?.keys)) throw new ProviderFault('the JWKS is not a JSON object with keys')
+    known = { jwks, flight, readAt: now() }
   }
 
-  async function verifyWith(server: oauth.AuthorizationServer, response: Response, known: oauth.JWKS | undefined) {
-    const cache: oauth.JWKSCacheInput = known ? { jwks: known, uat: Math.floor(Date.now() / 1000) - 61 } : {}
-    try {
-      // A fresh object each time: the library keeps the keys of each metadata object that it has seen.
-      await oauth.validateApplicationLevelSignature({ ...server }, response, {
-        [oauth.jwksCache]: cache,
-        [oauth.customFetch]: limitedFetch as never,
-        [oauth.allowInsecureRequests]: options.allowHttp,
+  /** Keys of a request that began after flight number `before`: one that was under way may have seen older keys. */
+  async function keysSince(server: oauth.AuthorizationServer, before: number): Promise<KnownKeys> {
+    while (known === undefined || known.flight <= before) {
+      flying ??= read(server).finally(() => {
+        flying = undefined
       })
-    } finally {
-      if (cache.jwks !== undefined && cache.jwks !== known) {
-        keys = cache.jwks
-        readAt = options.now()
-      }
+      await flying
+    }
+    return known
+  }
+
+  async function usableKeys(server: oauth.AuthorizationServer): Promise<KnownKeys> {
+    if (known && now() - known.readAt < freshFor) return known
+    try {
+      return await keysSince(server, known?.flight ?? 0)
+    } catch (error) {
+      if (known && now() - known.readAt < trustedFor) return known
+      throw error
     }
   }
 
   return {
     async verify(server, response) {
-      const stale = keys
-      if (keys && options.now() - readAt >= freshFor) keys = undefined
+      const before = flights
+      const keys = await usableKeys(server)
       try {
-        await verifyWith(server, response, keys)
+        await verifyWith(keys.jwks, server, response)
       } catch (error) {
-        // The provider's JWKS can't be read: the last known keys still tell a true signature from a false one.
-        if (stale === undefined || keys !== undefined || !(error instanceof ProviderFault)) throw error
-        keys = stale
-        await verifyWith(server, response, stale)
+        const isUnknownKey = error instanceof oauth.OperationProcessingError && error.code === oauth.KEY_SELECTION
+        if (!isUnknownKey || keys.flight > before || !mayLookAgain()) throw error
+        await verifyWith((await keysSince(server, before)).jwks, server, response)
       }
     },
   }
+}
+
+async function verifyWith(jwks: oauth.JWKS, server: oauth.AuthorizationServer, response: Response): Promise<void> {
+  // A fresh object each time: the library keeps the keys of each metadata object that it has seen.
+  await oauth.validateApplicationLevelSignature({ ...server }, response, {
+    // As new as can be, so that the library never goes for the keys itself.
+    [oauth.jwksCache]: { jwks, uat: Math.floor(Date.now() / 1000) },
+  })
+}
+
+function jwksUri({ jwks_uri: uri }: oauth.AuthorizationServer, allowHttp: boolean): string {
+  if (uri === undefined || !(uri.startsWith('https://') || (allowHttp && uri.startsWith('http://')))) {
+    throw new ProviderFault('the discovery document has no usable jwks_uri')
+  }
+  return uri
 }

@@ -14,8 +14,7 @@ export interface NavigationFields {
 
 /** A page being opened, in a window or a frame. */
 export function isNavigation(head: NavigationFields): boolean {
-  if (hasFetchMetadata(head)) return head.secFetchMode === 'navigate'
-  return acceptsHtml(head.accept)
+  return head.secFetchMode === undefined ? acceptsHtml(head.accept) : head.secFetchMode === 'navigate'
 }
 
 /**

@@ -45,7 +45,6 @@ function readAbsolute(target: string): Target {
   const match = /^(https?):\/\/([^/?#]*)/i.exec(target)
   if (!match) return refused(target === '' ? 'empty target' : 'target does not begin with /')
   const [prefix, scheme = '', authority = ''] = match
-  if (authority.includes('@')) return refused('userinfo in the target')
   if (!/^[a-z0-9.:[\]-]+$/i.test(authority)) return refused('authority is not a plain host')
   if (target.charCodeAt(prefix.length) !== SLASH) return refused('absolute target without a path')
   const end = endOfPath(target, prefix.length)

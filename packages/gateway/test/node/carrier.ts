@@ -39,7 +39,7 @@ export interface Carrier extends AsyncDisposable {
   readonly server: NodeServer
   readonly port: number
   readonly url: string
-  /** Everything that was logged. */
+  /** Everything that was logged, but for debugging. */
   readonly logged: unknown[]
   readonly decided: string[]
 }
@@ -57,7 +57,7 @@ export async function startCarrier(
   const logged: unknown[] = []
   const decided: string[] = []
   const note = (fields: unknown) => logged.push(fields)
-  const log = { error: note, warn: note, debug: note } as never
+  const log = { error: note, warn: note, debug() {} } as never
   const forwarder = createForwarder({ log, unavailable: problem, ...(connections !== undefined && { connections }) })
   const server = createNodeServer({
     ...options,

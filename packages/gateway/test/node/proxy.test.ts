@@ -57,7 +57,7 @@ describe('passing on', () => {
     await using carrier = await startCarrier((head) => forwardTo(upstream.url, head))
     const response = await answerTo(`${carrier.url}/p?q=1`, { method, headers }, body)
     expect(await readText(response)).toBe(`${method} /p?q=1 ${body ?? ''}`)
-    const expected = headers['Transfer-Encoding'] !== undefined ? 'none' : body?.length
+    const expected = 'Transfer-Encoding' in headers ? 'none' : body?.length
     if (body !== undefined && method !== 'GET') expect(response.headers['x-length']).toBe(String(expected))
   })
 
@@ -358,7 +358,7 @@ describe('endings', () => {
     const wire = await openWire(carrier.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc')
     const received = await wire.closed
     expect(statusLines(received)).toEqual(['HTTP/1.1 403'])
-    expect(received).toMatch(/refused$/)
+    expect(received).toMatch(/refused\r\n0\r\n\r\n$/)
   })
 
   test('an upload that dies with its upstream is 502, readable by the client that still sends', async () => {

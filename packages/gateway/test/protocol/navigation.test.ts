@@ -35,7 +35,7 @@ const requests: [string, NavigationFields, boolean, boolean][] = [
   ['a script of an old browser', { ...nothing, accept: 'application/json' }, false, false],
   ['curl', { ...nothing, accept: '*/*' }, false, true],
   ['a client without Accept', nothing, false, true],
-  ['half of the metadata', { ...nothing, secFetchSite: 'cross-site', accept: 'text/html' }, false, false],
+  ['half of the metadata', { ...nothing, secFetchSite: 'cross-site', accept: 'text/html' }, true, false],
   ['navigate without a destination', { ...nothing, secFetchMode: 'navigate', accept: 'text/html' }, true, false],
 ]
 

@@ -52,7 +52,7 @@ describe('SH1 our own pages', () => {
   ]
 
   test.each(pages)('SH1 %s: nothing from elsewhere, no script, no frame, no cache', (_, page) => {
-    const style = /<style>([^]*?)<\/style>/.exec(page.body)?.[1] ?? ''
+    const style = /<style>([\s\S]*?)<\/style>/.exec(page.body)?.[1] ?? ''
     const hash = createHash('sha256').update(style).digest('base64')
     expect(header(page, 'content-security-policy')).toBe(
       `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,

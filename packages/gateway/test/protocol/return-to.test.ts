@@ -38,6 +38,8 @@ const attacks = [
     'JaVaScRiPt:alert(1)',
     'data:text/html,x',
     'https://evil.example',
+    'https://evil.example/',
+    'http://app.example/',
     'https:evil',
     'evil.example',
     '@evil',

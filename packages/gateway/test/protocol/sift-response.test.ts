@@ -5,7 +5,7 @@ import { siftResponse } from '../../src/protocol/sift-response.ts'
 const open: ResponseRules = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], add: [] }
 
 describe('PX3 cookies of an upstream', () => {
-  const rules = { ...open, allowSetCookie: ['theme', '__Host-session', '__host-session', ''] }
+  const rules = { ...open, allowSetCookie: ['theme', 'themes', '__Host-session', '__host-session', ''] }
   test('PX3 pass by their exact name', () => {
     expect(siftResponse(['Set-Cookie', 'theme=dark; Path=/', 'set-cookie', ' theme =x'], rules)).toEqual([
       ...['Set-Cookie', 'theme=dark; Path=/', 'set-cookie', ' theme =x'],
@@ -33,6 +33,11 @@ describe('PX3 cookies of an upstream', () => {
     ],
   ])('PX3 %j does not', (line) => {
     expect(siftResponse(['Set-Cookie', line], rules)).toEqual([])
+  })
+  test('an allowed cookie stands beside one of the gateway', () => {
+    expect(siftResponse(['Set-Cookie', 'theme=1'], { ...rules, add: ['Set-Cookie', '__Host-session=x'] })).toEqual([
+      ...['Set-Cookie', 'theme=1', 'Set-Cookie', '__Host-session=x'],
+    ])
   })
   test('Set-Cookie2 does not', () => expect(siftResponse(['Set-Cookie2', 'theme=1'], rules)).toEqual([]))
 })

@@ -237,9 +237,9 @@ describe('PX1 what is accepted has one reading', () => {
       fc.property(word, fc.nat(), fc.boolean(), (segment, seed, upper) => {
         const at = seed % segment.length
         const hex = segment.charCodeAt(at).toString(16)
-        const escape = `%${upper ? hex.toUpperCase() : hex}`
+        const encoded = `%${upper ? hex.toUpperCase() : hex}`
         expect(readTarget(`/${segment}`).kind).toBe('target')
-        expect(readTarget(`/${segment.slice(0, at)}${escape}${segment.slice(at + 1)}`).kind).toBe('refused')
+        expect(readTarget(`/${segment.slice(0, at)}${encoded}${segment.slice(at + 1)}`).kind).toBe('refused')
       }),
     )
   })

@@ -9,7 +9,11 @@ import { text } from './window.js'
 export async function everyEndpoint(endpoints) {
   const asks = endpoints.flatMap((endpoint) => {
     const [path, method = 'GET'] = endpoint.split(' ').reverse()
-    return [{}, { 'X-CSRF': '1' }, { 'X-CSRF': '1', Accept: 'application/jwt, text/html, */*' }].map((headers) => ({ method, path, headers }))
+    return [{}, { 'X-CSRF': '1' }, { 'X-CSRF': '1', Accept: 'application/jwt, text/html, */*' }].map((headers) => ({
+      method,
+      path,
+      headers,
+    }))
   })
   return Promise.all(asks.map(ask))
 }
@@ -40,7 +44,10 @@ export async function listenIn(exercise) {
     heard.push({ where: `request to ${new URL(request.url).pathname}`, text: headerText(request.headers) })
     const response = await fetch(input, init)
     const body = await response.clone().text()
-    heard.push({ where: `answer of ${new URL(request.url).pathname}`, text: `${headerText(response.headers)}\n${body}` })
+    heard.push({
+      where: `answer of ${new URL(request.url).pathname}`,
+      text: `${headerText(response.headers)}\n${body}`,
+    })
     return response
   }
   XMLHttpRequest.prototype.setRequestHeader = function (name, value) {
@@ -70,13 +77,13 @@ export async function silentSignIn({ url, redeem }) {
   await loaded
   try {
     const address = new URL(frame.contentWindow.location.href) // throws while the frame is on another origin
-    const places = [{ where: 'address of the frame', text: address.href }]
-    if (address.searchParams.has('code') && redeem) places.push({ where: 'fresh tokens', text: text(await redeem(address)) })
-    return places
+    if (!redeem || !address.searchParams.has('code')) return [{ where: 'address of the frame', text: address.href }]
+    return [{ where: 'a new set of tokens', text: text(await redeem(address)) }]
   } catch {
-    return [{ where: 'frame refused', text: '' }]
+    return [{ where: 'sign-in refused to start in a frame', text: '' }]
   } finally {
     frame.remove()
+    performance.clearResourceTimings() // covers its traces
   }
 }
 

@@ -8,20 +8,34 @@ import { cachesAndWorkers, cookies, indexedDatabases, webStorage } from './stora
 import { findTokens, shorten } from './tokens.js'
 import { documentAndAddresses, windowProperties } from './window.js'
 
-/** @typedef {{ endpoints: string[], exercise: () => Promise<unknown>, silent: Parameters<typeof silentSignIn>[0] }} Target */
+/**
+ * What an attacker learns from a page's source: its endpoints, how to make it call its API, how it signs in.
+ * @typedef {{ endpoints: string[], exercise: () => Promise<unknown>, silent: () => Parameters<typeof silentSignIn>[0] }} Target
+ */
 
 export const attempts = [
-  { id: 'localStorage', title: 'Dump localStorage', look: () => webStorage(localStorage), unit: 'entries' },
-  { id: 'sessionStorage', title: 'Dump sessionStorage', look: () => webStorage(sessionStorage), unit: 'entries' },
-  { id: 'indexedDB', title: 'Dump IndexedDB', look: indexedDatabases, unit: 'records' },
-  { id: 'cookie', title: 'Read document.cookie', look: cookies, unit: 'cookies' },
-  { id: 'window', title: 'Search every property of window', look: windowProperties, unit: 'strings' },
-  { id: 'document', title: 'Search the document and its addresses', look: documentAndAddresses, unit: 'places' },
-  { id: 'caches', title: 'Open Cache Storage, service workers', look: cachesAndWorkers, unit: 'entries' },
-  { id: 'listen', title: 'Listen in on the page’s own API call', look: (t) => listenIn(t.exercise), unit: 'messages' },
-  { id: 'endpoints', title: 'Ask every endpoint for a token', look: (t) => everyEndpoint(t.endpoints), unit: 'requests' },
-  { id: 'silent', title: 'Start a silent sign-in of its own', look: (t) => silentSignIn(t.silent), unit: 'answers' },
+  { id: 'localStorage', title: 'Dump localStorage', look: () => webStorage(localStorage), unit: 'entry' },
+  { id: 'sessionStorage', title: 'Dump sessionStorage', look: () => webStorage(sessionStorage), unit: 'entry' },
+  { id: 'indexedDB', title: 'Dump IndexedDB', look: indexedDatabases, unit: 'record' },
+  { id: 'cookie', title: 'Read document.cookie', look: cookies, unit: 'cookie' },
+  { id: 'window', title: 'Search every property of window', look: windowProperties, unit: 'property' },
+  { id: 'document', title: 'Search the document and its addresses', look: documentAndAddresses, unit: 'place' },
+  { id: 'caches', title: 'Open Cache Storage, service workers', look: cachesAndWorkers, unit: 'entry' },
+  { id: 'listen', title: 'Listen in on the page’s own API call', look: (t) => listenIn(t.exercise), unit: 'message' },
+  {
+    id: 'endpoints',
+    title: 'Ask every endpoint for a token',
+    look: (t) => everyEndpoint(t.endpoints),
+    unit: 'request',
+  },
+  {
+    id: 'silent',
+    title: 'Start a silent sign-in of its own',
+    look: async (t) => silentSignIn(await t.silent()),
+    unit: 'answer',
+  },
 ]
+const plurals = { entry: 'entries', property: 'properties' }
 
 /**
  * Runs all attempts, one after the other. Values leave this function only in shortened form.
@@ -34,6 +48,7 @@ export async function scan(target, report) {
     const findings = places.flatMap(({ where, text }) =>
       findTokens(text).map(({ kind, value }) => ({ kind, where, value: shorten(value) })),
     )
-    report({ id, looked: `${places.length} ${unit}`, places: places.map(({ where }) => where), findings })
+    const looked = `${places.length} ${places.length === 1 ? unit : (plurals[unit] ?? `${unit}s`)}`
+    report({ id, looked, places: places.map(({ where }) => where), findings })
   }
 }

@@ -7,11 +7,12 @@ export function webStorage(storage) {
   return Object.keys(storage).map((key) => ({ where: key, text: `${key}=${storage.getItem(key)}` }))
 }
 
-export function cookies() {
-  return document.cookie
-    .split('; ')
-    .filter(Boolean)
-    .map((pair) => ({ where: pair.split('=')[0], text: pair }))
+/** By both doors: `document.cookie` and the newer `cookieStore`. HttpOnly cookies come out of neither. */
+export async function cookies() {
+  const pairs = document.cookie.split('; ').filter(Boolean)
+  const more = (await globalThis.cookieStore?.getAll()) ?? []
+  const all = new Set([...pairs, ...more.map(({ name, value }) => `${name}=${value}`)])
+  return [...all].map((pair) => ({ where: pair.split('=')[0], text: pair }))
 }
 
 /** Every record of every store of every database. */

@@ -7,6 +7,7 @@ const JWT = /\beyJ[\w-]{8,}(?:\.[\w-]*){2,4}/g
 const NAMED =
   /\b((?:access|refresh|id|auth|bearer|session)[-_]?token|client[-_]?secret|secretAccessKey)["']?\s*[:=]\s*["']?([\w.~+/%-]{16,}=*)/gi
 const BEARER = /\bBearer\s+([\w.~+/-]{16,}=*)/g
+const CODE = /[?&#]code=([\w.~-]{16,})/g
 const AWS_KEY = /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g
 const RUN = /(?<![\w-])[\w-]{32,}(?![\w-])/g
 
@@ -28,8 +29,9 @@ export function findTokens(text) {
     })
   }
 
-  take(JWT, (value) => (isJoseHeader(value) ? { kind: jwtKind(value), value } : undefined))
   take(NAMED, (_, name, value) => (hasLettersAndDigits(value) ? { kind: nameOf(name), value } : undefined))
+  take(CODE, (_, value) => (hasLettersAndDigits(value) ? { kind: 'authorization code', value } : undefined))
+  take(JWT, (value) => (isJoseHeader(value) ? { kind: jwtKind(value), value } : undefined))
   take(BEARER, (_, value) => (hasLettersAndDigits(value) ? { kind: 'bearer token', value } : undefined))
   take(AWS_KEY, (value) => ({ kind: 'AWS access key', value }))
   take(RUN, (value) => (looksRandom(value) ? { kind: 'random value', value } : undefined))
@@ -38,7 +40,7 @@ export function findTokens(text) {
 
 /** Enough to recognise a value again, too little to use it. */
 export function shorten(value) {
-  return value.length <= 12 ? `${value.slice(0, 4)}…` : `${value.slice(0, 8)}…${value.slice(-4)} (${value.length} characters)`
+  return value.length < 24 ? `${value.slice(0, 4)}…` : `${value.slice(0, 8)}…${value.slice(-4)}, ${value.length} characters`
 }
 
 /**
@@ -61,7 +63,12 @@ function isJoseHeader(value) {
 }
 
 const jwtKind = (value) => (value.split('.').length === 5 ? 'encrypted JWT' : 'JWT')
-const nameOf = (name) => name.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/[-_]/g, ' ').toLowerCase()
+const nameOf = (name) =>
+  name
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .replace(/[-_]/g, ' ')
+    .toLowerCase()
+    .replace(/^id /, 'ID ')
 const hasLettersAndDigits = (value) => /[a-z]/i.test(value) && /\d/.test(value)
 
 function switches(run) {

@@ -1,10 +1,19 @@
 /** What lies in the page itself: variables, the document, its addresses. */
 
 /** Searched by attempts of their own, or leading out of the page. */
-const ELSEWHERE = new Set(['localStorage', 'sessionStorage', 'indexedDB', 'caches', 'parent', 'top', 'opener', 'frames'])
+const ELSEWHERE = new Set([
+  'localStorage',
+  'sessionStorage',
+  'indexedDB',
+  'caches',
+  'parent',
+  'top',
+  'opener',
+  'frames',
+])
 const DEPTH = 4
 
-/** Every string reachable from `window`: own properties, enumerable or not, with symbols. */
+/** Every own property of `window`, enumerable or not, symbols too, and every string within reach of one. */
 export function windowProperties() {
   const places = []
   const seen = new Set([window, document, history, navigator])
@@ -13,7 +22,7 @@ export function windowProperties() {
       if (object === window && ELSEWHERE.has(key)) continue
       const value = quietly(() => object[key])
       const where = path ? `${path}.${String(key)}` : String(key)
-      if (typeof value === 'string') places.push({ where, text: `${String(key)}=${value}` })
+      if (typeof value === 'string' || object === window) places.push({ where, text: typeof value === 'string' ? `${String(key)}=${value}` : '' })
       if (!isWalkable(value) || seen.has(value) || depth === 0) continue
       seen.add(value)
       if (value instanceof Map || value instanceof Set) places.push({ where, text: text([...value]) })
@@ -30,7 +39,10 @@ export function documentAndAddresses() {
   for (const panel of page.querySelectorAll('[data-attacker]')) panel.remove() // our own report is not a finding
   return [
     { where: 'document', text: page.outerHTML },
-    ...[...document.querySelectorAll('input, textarea')].map((field) => ({ where: `field ${field.name}`, text: field.value })),
+    ...[...document.querySelectorAll('input, textarea')].map((field) => ({
+      where: `field ${field.name}`,
+      text: field.value,
+    })),
     { where: 'location', text: location.href },
     { where: 'referrer', text: document.referrer },
     { where: 'window.name', text: window.name },
@@ -52,7 +64,8 @@ export function text(value) {
 
 function isWalkable(value) {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
-  if (typeof value === 'function' && /\{\s*\[native code\]\s*\}\s*$/.test(Function.prototype.toString.call(value))) return false
+  if (typeof value === 'function' && /\{\s*\[native code\]\s*\}\s*$/.test(Function.prototype.toString.call(value)))
+    return false
   return !quietly(() => value instanceof Node || value instanceof Window || value instanceof StyleSheet)
 }
 

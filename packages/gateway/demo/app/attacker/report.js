@@ -1,0 +1,66 @@
+/** Shows what the attempts brought in. */
+
+import { el } from '../ui.js'
+import { attempts } from './scan.js'
+
+/** One row for each attempt, one column for each page. */
+export function createTable(body, columns = ['before', 'coatcheck']) {
+  const labels = { before: 'Before', coatcheck: 'With Coatcheck' }
+
+  function reset() {
+    const rows = attempts.map(({ id, title }) => {
+      const cells = columns.map((column) => {
+        const td = el('td', { className: column })
+        td.dataset.label = labels[column]
+        td.dataset.attempt = id
+        td.append(el('span.pending', {}, '–'))
+        return td
+      })
+      return el('tr', {}, el('th', { scope: 'row' }, title), ...cells)
+    })
+    body.replaceChildren(...rows)
+  }
+
+  function fill(column, { id, looked, places, findings }) {
+    const td = body.querySelector(`td.${column}[data-attempt="${id}"]`)
+    td.dataset.result = findings.length > 0 ? 'found' : 'nothing'
+    td.replaceChildren(findings.length > 0 ? found(findings) : el('b.nothing', {}, 'Nothing'), lookedAt(looked, places))
+  }
+
+  reset()
+  return { reset, fill }
+}
+
+/** Counts each token once, however often it was found. */
+export function verdict(side, results, { clean }) {
+  const findings = results.flatMap((result) => result.findings)
+  const count = new Set(findings.map(({ value }) => value)).size
+  side.dataset.verdict = count > 0 ? 'found' : 'nothing'
+  const [number, text] = side.querySelectorAll('.verdict > *')
+  number.textContent = `${count} ${count === 1 ? 'token' : 'tokens'}`
+  text.textContent = count > 0 ? 'Each works from the attacker’s own machine, long after this tab is closed.' : clean
+}
+
+function found(findings) {
+  const shown = findings
+    .slice(0, 4)
+    .map(({ kind, where, value }, i, all) =>
+      el(
+        'li',
+        {},
+        where !== all[i - 1]?.where && el('span.aside', {}, where),
+        el('b', {}, kind[0].toUpperCase() + kind.slice(1)),
+        ' ',
+        el('code', {}, value),
+      ),
+    )
+  const more = findings.length - shown.length
+  return el('ul.findings', {}, ...shown, more > 0 && el('li.aside', {}, `and ${more} more`))
+}
+
+function lookedAt(looked, places) {
+  if (places.length === 0) return el('span.aside', {}, `${looked}`)
+  const list = places.slice(0, 80).map((place) => el('li', {}, place))
+  if (places.length > list.length) list.push(el('li', {}, '…'))
+  return el('details', {}, el('summary', {}, looked), el('ol', {}, ...list))
+}

@@ -1,0 +1,27 @@
+/** The person's own sessions, each of which can be ended from here. */
+
+import { endSession, listSessions, signOut } from './session.js'
+import { $, ago, busy, deviceName, el } from './ui.js'
+
+/** @returns the current one */
+export async function showSessions() {
+  const sessions = await listSessions()
+  const byAge = sessions.toSorted((a, b) => b.current - a.current || b.lastSeenAt.localeCompare(a.lastSeenAt))
+  $('#session-list').replaceChildren(...byAge.map(item))
+  return sessions.find(({ current }) => current)
+}
+
+function item({ id, current, createdAt, lastSeenAt, device, address }) {
+  const end = async () => {
+    if (current) return signOut()
+    await endSession(id)
+    await showSessions()
+  }
+  return el(
+    'li',
+    {},
+    el('span', {}, el('b', {}, deviceName(device)), current && el('em', {}, 'this one')),
+    el('span.aside', {}, `${address} · signed in ${ago(createdAt)}, seen ${ago(lastSeenAt)}`),
+    el('button.quiet', { type: 'button', onclick: ({ target }) => busy(target, end) }, current ? 'Sign out' : 'End'),
+  )
+}
