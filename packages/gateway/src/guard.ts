@@ -12,9 +12,10 @@ import { siftRequest } from './protocol/sift-request.ts'
 import { readTarget } from './protocol/target.ts'
 import { createRefuser } from './refuse.ts'
 import type { GatewayRequest } from './request.ts'
+import { withRotation } from './rotate-cookie.ts'
 import { compileRoute, type Route } from './route.ts'
 import type { Services } from './services.ts'
-import type { Opened } from './session/record.ts'
+import type { LiveSession, Opened } from './session/record.ts'
 
 export interface Guard {
   /**
@@ -118,7 +119,13 @@ export function createGuard(services: Services): Guard {
     if (!route.allows(session.record.roles))
       throw new Refusal('access_denied', { cause: 'none of the roles of the route' })
     sessions.touch(session)
-    return route.carryOut(request, session)
+    const decision = route.carryOut(request, session)
+    return opened.rotationDue ? rotated(request, session, decision) : decision
+  }
+
+  async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {
+    const decided = await decision
+    return decided.kind === 'endpoint' ? decided : await withRotation(services, request, session, decided)
   }
 
   function checkCsrf(route: Route, request: GatewayRequest): void {

@@ -7,8 +7,6 @@ import type { Path } from './review.ts'
 const plannedKeys = [
   'watch',
   'signals',
-  'session.rotate',
-  'session.grace',
   'session.perUser',
   'session.binding',
   'session.offline',

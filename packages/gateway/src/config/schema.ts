@@ -41,6 +41,12 @@ function createSections(around: Surroundings) {
   const session = z.strictObject({
     idle: duration().prefault('30m').describe('A session ends after this long without a request.'),
     absolute: duration().prefault('12h').describe('A session ends after this long in any case.'),
+    rotate: duration().prefault('15m').describe('The session cookie gets a new value this often.'),
+    grace: duration()
+      .prefault('30s')
+      .describe(
+        'How long a replaced value still works, for requests that were under way. Later it is a copy: the session ends.',
+      ),
     sameSite: z.enum(['strict', 'lax']).default('strict').describe('The SameSite attribute of the session cookie.'),
     cookie: z
       .enum(['__Host-Http-session', '__Host-session'])

@@ -59,7 +59,7 @@ test('ST3 the data key opens with the cookie and the ring together, with neither
     number: 1,
     secretHash: '',
     issuedAt: 0,
-    ...wrapDataKey(ring, cookie.id, { number: 1, secret: cookie.secret }, dataKey),
+    wrapped: wrapDataKey(ring, cookie.id, { number: 1, secret: cookie.secret }, dataKey),
   }
   expect(unwrapDataKey(ring, cookie.id, generation, cookie.secret)).toEqual(dataKey)
   expect(unwrapDataKey(ring, cookie.id, generation, newCookieValue().secret)).toBe('tampered')

@@ -30,7 +30,7 @@ function world(options: { ring?: ReturnType<typeof createKeyRing>; store?: Sessi
     createSessions({
       store,
       ring,
-      timeouts: { idle: 30 * minute, absolute: 12 * hour },
+      timeouts: { idle: 30 * minute, absolute: 12 * hour, rotate: 13 * hour, grace: 30_000 },
       now: clock.now,
       onEvent: (event) => events.push(event),
       onFault: (fault) => faults.push(fault),
