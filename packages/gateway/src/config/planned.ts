@@ -9,7 +9,6 @@ const plannedKeys = [
   'signals',
   'session.perUser',
   'session.binding',
-  'session.offline',
   'providers.*.par',
   'providers.*.dpop',
   'providers.*.clientKey',

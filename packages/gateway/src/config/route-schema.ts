@@ -21,6 +21,13 @@ export const accessSchema = z
   )
   .meta({ title: 'access' })
 
+/** What goes on while the provider is down and the access token has run out. */
+export const offlineSchema = z.strictObject({
+  reads: duration().describe(
+    'GET and HEAD go on for this long with the last token, and the upstream decides; everything else is 503.',
+  ),
+})
+
 export function createRouteSchema(around: Surroundings) {
   return z.strictObject({
     path: routePath().describe(
@@ -60,6 +67,7 @@ export function createRouteSchema(around: Surroundings) {
       .array(cookieName())
       .default([])
       .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
+    offline: offlineSchema.optional().describe('Instead of `session.offline`, for this route.'),
     cache: z
       .enum(['no-store', 'upstream'])
       .default('no-store')

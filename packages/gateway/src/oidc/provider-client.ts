@@ -3,6 +3,7 @@ import type { ProviderConfig } from '../config/schema.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
 import { createBoundedFetch, type Fetch } from './bounded-fetch.ts'
+import { withCircuitBreaker } from './circuit-breaker.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
@@ -61,7 +62,7 @@ export interface ProviderClientOptions {
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
   const { name, config, redirectUri, now } = options
-  const fetch = createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch)
+  const fetch = withCircuitBreaker(createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch))
   const allowHttp = config.issuer.startsWith('http://')
   const http = { [oauth.customFetch]: fetch as never, [oauth.allowInsecureRequests]: allowHttp }
   // The gateway has one clock; the library asks the machine's and is told how far it is from ours.
@@ -171,6 +172,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     return {
       accessToken: answer.access_token,
       idToken,
+      obtainedAt: now(),
       ...(answer.expires_in !== undefined && { accessTokenExpiresAt: now() + answer.expires_in * 1000 }),
       ...(refreshToken !== undefined && { refreshToken }),
     }

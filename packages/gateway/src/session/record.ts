@@ -30,6 +30,8 @@ export interface SessionRecord {
   readonly lineage: readonly Generation[]
   /** Counts the token sets of this session, from 1: which refresh token a refresh redeems. */
   readonly tokensVersion: number
+  /** Who redeems the refresh token now, and until when (milliseconds since the epoch). See refresh-lease.ts. */
+  readonly refreshLease?: { readonly holder: string; readonly until: number }
 }
 
 /** One value of the session cookie: enough to recognise it and, with its secret, to open the tokens. See lineage.ts. */
@@ -49,6 +51,8 @@ export interface Tokens {
   readonly accessToken: string
   /** Milliseconds since the epoch; absent when the provider did not say. */
   readonly accessTokenExpiresAt?: number
+  /** When these tokens came, in milliseconds since the epoch. */
+  readonly obtainedAt: number
   readonly refreshToken?: string
   readonly idToken: string
 }

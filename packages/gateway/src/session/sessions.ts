@@ -6,6 +6,7 @@ import { userIndex } from './indices.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type Standing, standingOf } from './lineage.ts'
 import type { Generation, LiveSession, Opened, SessionRecord, Subject, Tokens } from './record.ts'
+import { createRefreshLeases, type RefreshLeases } from './refresh-lease.ts'
 import { createRotation, type Rotated } from './rotation.ts'
 import { createRows, type Row } from './rows.ts'
 import { sealTokens, unsealTokens, unwrapDataKey, wrapDataKey } from './sealed-record.ts'
@@ -48,6 +49,8 @@ export interface Sessions {
    * the set meanwhile, that one stands and is returned.
    */
   replaceTokens(session: LiveSession, cookie: string, tokens: Tokens): Promise<LiveSession | undefined>
+  /** The right to redeem the refresh token, one at a time across all processes. */
+  readonly refreshLeases: RefreshLeases
   /** Final: nothing in flight brings the session back. False if it was over already. */
   end(id: SessionId, reason: EndReason): Promise<boolean>
   /** The live sessions of a user, last used first. */
@@ -246,8 +249,9 @@ export function createSessions(options: SessionsOptions): Sessions {
       const generation = record.lineage.find((one) => one.number === cookie.generation)
       const dataKey = generation && unwrapDataKey(ring, session.id, generation, cookie.secret)
       if (dataKey === undefined || typeof dataKey === 'string') return undefined
+      const { refreshLease: _, ...rest } = record
       return {
-        record: { ...record, tokensVersion: record.tokensVersion + 1 },
+        record: { ...rest, tokensVersion: record.tokensVersion + 1 },
         tokens: sealTokens(session.id, tokens, dataKey).sealed,
       }
     })
@@ -285,6 +289,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     create,
     rotate,
     replaceTokens,
+    refreshLeases: createRefreshLeases({ rows, now }),
     end,
     ofUser,
     expiry: (session) => ({

@@ -15,7 +15,7 @@ import {
 } from '../../src/session/sealed-record.ts'
 
 const ring = createKeyRing([newRingKey(0)])
-const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id' }
+const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id', obtainedAt: 0 }
 const record = { subject: { iss: 'https://idp.test', sub: 'ada' }, roles: ['admin'] } as unknown as SessionRecord
 
 function sealedSession() {

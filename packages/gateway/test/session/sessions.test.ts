@@ -9,7 +9,7 @@ import { createMemoryStore } from '../../src/stores/memory.ts'
 
 const minute = 60_000
 const hour = 60 * minute
-const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id' }
+const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id', obtainedAt: 0 }
 const ada = {
   subject: { iss: 'https://idp.test', sub: 'ada' },
   provider: 'corp',
