@@ -19,8 +19,6 @@ const plannedKeys = [
   'providers.*.identityProviders',
   'providers.*.identityPool',
   'providers.*.logout.typ',
-  'routes.*.access.acr',
-  'routes.*.access.maxAge',
   'routes.*.origins',
 ] as const
 

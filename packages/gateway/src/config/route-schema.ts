@@ -14,10 +14,22 @@ export const accessSchema = z
         roles: z
           .array(role())
           .min(1, { error: 'name at least one role' })
+          .optional()
           .describe('The roles of which the user needs at least one.'),
+        acr: z
+          .array(filled('acr'))
+          .min(1, { error: 'name at least one acr' })
+          .optional()
+          .describe(
+            'The ways of signing in, as the provider names them, of which one is needed; else a step-up asks for the first.',
+          ),
+        maxAge: duration().optional().describe('The sign-in may be this old; else a step-up asks for a new one.'),
       }),
     ],
-    { error: 'write public, authenticated or { roles: [...] }; a route that says nothing is open to nobody' },
+    {
+      error:
+        'write public, authenticated or { roles: [...], acr: [...], maxAge: 5m }; a route that says nothing is open to nobody',
+    },
   )
   .meta({ title: 'access' })
 

@@ -86,6 +86,8 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       ...config.authorizationParams,
       ...(hints.loginHint !== undefined && { login_hint: hints.loginHint }),
       ...(login.silent && { prompt: 'none' }),
+      ...(login.stepUp?.acr !== undefined && { acr_values: login.stepUp.acr }),
+      ...(login.stepUp?.maxAge !== undefined && { max_age: String(login.stepUp.maxAge) }),
       response_type: 'code',
       client_id: config.clientId,
       redirect_uri: redirectUri,
@@ -123,6 +125,8 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     const answer = await oauth.processAuthorizationCodeResponse(server, client, response, {
       expectedNonce: login.nonce,
       requireIdToken: true,
+      // Asked for is not given: that the user proved anew who they are is checked by auth_time. @see ASVS 5.0 7.6.1
+      ...(login.stepUp?.maxAge !== undefined && { maxAge: login.stepUp.maxAge }),
     })
     // TLS would do in the code flow (OpenID Connect Core §3.1.3.7, rule 6); the signature also holds when TLS did not.
     await keys.verify(server, response)
