@@ -16,7 +16,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
   const sessions = createSessions({
     store,
     ring,
-    timeouts: { idle: config.session.idle, absolute: config.session.absolute },
+    timeouts: config.session,
     now,
     onEvent: (event) => report(log, event),
     onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
@@ -54,7 +54,7 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
 }
 
 function report(log: EventLog, event: SessionEvent): void {
-  if (event.event === 'crypt_decrypt_fail') log.error(event)
+  if (event.event === 'crypt_decrypt_fail' || event.event === 'session_cookie_reused') log.error(event)
   else if (event.event === 'session_unknown') log.warn(event)
   else log.info(event)
 }

@@ -3,6 +3,9 @@
  */
 export type Decision = Forward | Respond | ServeStatic | Endpoint
 
+/** Called once when the whole answer was handed to the operating system; never when the client left before. */
+export type Sent = () => void
+
 /** name, value, name, value, … as node:http and undici take them. */
 export type RawHeaders = string[]
 
@@ -20,6 +23,7 @@ export interface Forward {
   readonly timeout: number
   /** Bytes that the request body may have; more is 413 and aborts the upstream request. */
   readonly maxBody: number
+  readonly sent?: Sent
 }
 
 /** How an upstream's answer is changed on its way to the browser. */
@@ -42,6 +46,7 @@ export interface Respond {
   readonly status: number
   readonly headers: RawHeaders
   readonly body: string
+  readonly sent?: Sent
 }
 
 /** Serve a file of a single-page app. */
@@ -53,6 +58,7 @@ export interface ServeStatic {
   readonly path: string
   /** Set on the answer: security headers. */
   readonly headers: readonly string[]
+  readonly sent?: Sent
 }
 
 /** One of the gateway's own endpoints; it reads at most `maxBody` bytes of body. */

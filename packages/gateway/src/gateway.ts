@@ -2,6 +2,7 @@ import type { EndpointRow } from './endpoint.ts'
 import { createCallback } from './oidc/callback.ts'
 import { createLogin } from './oidc/login.ts'
 import { createLogout } from './oidc/logout.ts'
+import { createStepUp } from './oidc/step-up.ts'
 import type { Services } from './services.ts'
 import { createOwnSessions } from './session/own-sessions.ts'
 import { createSessionInfo } from './session/session-info.ts'
@@ -16,6 +17,7 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
   // biome-ignore format: one row each, read at a glance
   return [
     { path: '/login',      methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createLogin(services) },
+    { path: '/step-up',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createStepUp(services) },
     { path: '/callback/*', methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createCallback(services) },
     { path: '/session',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: info },
     { path: '/session',    methods: ['POST'],   csrf: 'header',         maxBody: 1024, handle: info },

@@ -1,9 +1,12 @@
+import { type Shortfall, stepUpChallenge, stepUpUrl } from './access/assurance.ts'
 import { clientAddress } from './access/client-address.ts'
 import { createRouteMap } from './access/route-map.ts'
 import { createTrustedProxies } from './access/trusted-proxies.ts'
 import type { Decision } from './decision.ts'
 import { createEndpoints } from './endpoints.ts'
 import { Refusal } from './errors.ts'
+import { pageOf } from './login-url.ts'
+import { redirect } from './oidc/redirect.ts'
 import { AMBIGUOUS, isGatewayCookie } from './protocol/cookies.ts'
 import { csrfRefusal } from './protocol/csrf.ts'
 import type { RequestHead } from './protocol/head.ts'
@@ -12,9 +15,10 @@ import { siftRequest } from './protocol/sift-request.ts'
 import { readTarget } from './protocol/target.ts'
 import { createRefuser } from './refuse.ts'
 import type { GatewayRequest } from './request.ts'
+import { withRotation } from './rotate-cookie.ts'
 import { compileRoute, type Route } from './route.ts'
 import type { Services } from './services.ts'
-import type { Opened } from './session/record.ts'
+import type { LiveSession, Opened } from './session/record.ts'
 
 export interface Guard {
   /**
@@ -33,7 +37,7 @@ export interface Guard {
  * CSRF comes before the session, so that a page of another site learns nothing about who is signed in.
  */
 export function createGuard(services: Services): Guard {
-  const { config, cookies, newRequestId, sessions } = services
+  const { config, cookies, newRequestId, now, sessions } = services
   const origin = new URL(config.origin)
   const isTrusted = createTrustedProxies(config.trustedProxies)
   const endpoints = createEndpoints(services)
@@ -117,8 +121,24 @@ export function createGuard(services: Services): Guard {
     const { session } = opened
     if (!route.allows(session.record.roles))
       throw new Refusal('access_denied', { cause: 'none of the roles of the route' })
+    const shortfall = route.lacks(session.record, now())
+    if (shortfall !== undefined) return stepUp(request, navigation, shortfall)
     sessions.touch(session)
-    return route.carryOut(request, session)
+    const decision = route.carryOut(request, session)
+    return opened.rotationDue ? rotated(request, session, decision) : decision
+  }
+
+  function stepUp(request: GatewayRequest, navigation: boolean, shortfall: Shortfall): Decision {
+    if (navigation) return redirect(stepUpUrl(config.basePath, request.path + request.query, shortfall))
+    throw new Refusal('step_up_required', {
+      members: { stepUpUrl: stepUpUrl(config.basePath, pageOf(request, config.origin), shortfall) },
+      headers: ['WWW-Authenticate', stepUpChallenge(shortfall)],
+    })
+  }
+
+  async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {
+    const decided = await decision
+    return decided.kind === 'endpoint' ? decided : await withRotation(services, request, session, decided)
   }
 
   function checkCsrf(route: Route, request: GatewayRequest): void {

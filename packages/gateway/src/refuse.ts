@@ -1,6 +1,6 @@
 import type { Respond } from './decision.ts'
 import { errors, Refusal } from './errors.ts'
-import { loginUrl } from './login-url.ts'
+import { loginUrl, pageOf } from './login-url.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'
 import { printable } from './protocol/printable.ts'
@@ -41,13 +41,7 @@ export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>)
   /** A script that hears "not signed in" needs to know where to send the window. */
   function loginMembers(code: string, request: GatewayRequest | undefined): Record<string, string> {
     if (request === undefined || (code !== 'login_required' && code !== 'session_expired')) return {}
-    return { loginUrl: loginUrl(config, returnAfterCall(request)) }
-  }
-
-  /** The page that made the call, by its Referer of this origin; else the start page. An API address is no place to land. */
-  function returnAfterCall({ fields }: GatewayRequest): string {
-    const page = fields.referer
-    return page?.startsWith(`${config.origin}/`) ? page.slice(config.origin.length) : '/'
+    return { loginUrl: loginUrl(config, pageOf(request, config.origin)) }
   }
 
   function report(refusal: Refusal, head: RequestHead, requestId: string, request: GatewayRequest | undefined): void {

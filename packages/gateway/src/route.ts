@@ -1,10 +1,11 @@
+import { createAssurance, type Shortfall } from './access/assurance.ts'
 import type { Routable } from './access/route-map.ts'
 import type { RouteConfig } from './config/schema.ts'
 import type { Decision } from './decision.ts'
 import { securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
-import type { LiveSession } from './session/record.ts'
+import type { LiveSession, SessionRecord } from './session/record.ts'
 import { createForward } from './upstream/forward.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
@@ -12,6 +13,8 @@ export interface Route extends Routable {
   readonly access: 'public' | 'session'
   readonly csrf: 'header' | 'off'
   allows(roles: readonly string[]): boolean
+  /** What the sign-in of this session lacks for the route, if anything. */
+  lacks(record: SessionRecord, now: number): Shortfall | undefined
   carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
 }
 
@@ -21,6 +24,7 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     path: config.path,
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
+    lacks: createAssurance(config.access),
     allows: (roles: readonly string[]) => needed === undefined || needed.some((role) => roles.includes(role)),
   }
   if (config.static !== undefined) {

@@ -58,6 +58,10 @@ export interface TestProvider extends AsyncDisposable {
   delay(milliseconds: number, path?: ProviderPath): () => void
   /** Makes the endpoint (or all) answer this status with an empty body. Undone by the function returned. */
   failWith(status: number, path?: ProviderPath): () => void
+  /** Makes the endpoint answer with this error document. Undone by the function returned. */
+  failAs(status: number, document: object, path: ProviderPath): () => void
+  /** The next answers of the endpoint are lost: the provider did its work, and the connection dies. */
+  loseAnswers(count: number, path: ProviderPath): void
   /** Changes the bodies that the endpoint answers. Undone by the function returned. */
   tamper(path: ProviderPath, change: (body: string) => string): () => void
   /** UserInfo answers with another sub, as when a token was swapped. Undone by the function returned. */

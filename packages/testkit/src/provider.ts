@@ -33,6 +33,9 @@ interface Rule {
   readonly delay?: number
   readonly status?: number
   readonly change?: (body: string) => string
+  readonly document?: object
+  /** Answers still to be lost. */
+  lose?: number
 }
 
 let sharedKey: Promise<JWKS['keys'][number]> | undefined
@@ -61,15 +64,21 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
       if (request.method === 'POST') readAlong(request, entry)
       const active = () => [...rules].filter((rule) => rule.path === undefined || rule.path === pathname)
       for (const rule of active()) if (rule.delay !== undefined) await sleep(rule.delay)
-      const status = active().find((rule) => rule.status !== undefined)?.status
-      if (status !== undefined) {
-        entry.status = status
-        return void response.writeHead(status).end()
+      const failing = active().find((rule) => rule.status !== undefined)
+      if (failing?.status !== undefined) {
+        entry.status = failing.status
+        const json = failing.document && JSON.stringify(failing.document)
+        return void response.writeHead(failing.status, json ? { 'content-type': 'application/json' } : {}).end(json)
       }
       tapResponse(response, (body) => {
         entry.status = response.statusCode
         const changed = active().reduce((text, rule) => rule.change?.(text) ?? text, body)
         recordTokens(record, entry, response, [body, changed])
+        const losing = active().find((rule) => rule.lose !== undefined && rule.lose > 0)
+        if (losing?.lose !== undefined) {
+          losing.lose--
+          request.socket.destroy()
+        }
         return changed
       })
       runAt(now, () => handler(request, response))
@@ -120,6 +129,8 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
     up: async () => void (await listen(inner.server, port)),
     delay: (delay, path) => add({ path, delay }),
     failWith: (status, path) => add({ path, status }),
+    failAs: (status, document, path) => add({ path, status, document }),
+    loseAnswers: (lose, path) => void add({ path, lose }),
     tamper: (path, change) => add({ path, change }),
     userinfoSub: (sub) =>
       add({ path: providerPaths.userinfo, change: (body) => JSON.stringify({ ...JSON.parse(body), sub }) }),

@@ -6,11 +6,12 @@ import type { Config } from '../../gateway/src/config/schema.ts'
 import type { SessionStore } from '../../gateway/src/session/store.ts'
 import { type RunningGateway, startGateway } from '../../gateway/src/start.ts'
 import { Browser } from './browser.ts'
-import type { BrowserOptions, SignInOptions } from './browser-options.ts'
+import type { BrowserOptions, FetchOptions, SignInOptions } from './browser-options.ts'
 import { FakeClock } from './clock.ts'
 import { adminToken, type ConfigInput, defaultConfig, environmentOf, overlay, registrationOf } from './config.ts'
 import { reservePort } from './listen.ts'
 import { type CapturedLog, captureLog } from './log.ts'
+import type { Page } from './page.ts'
 import { startTestProvider, type TestProviderOptions } from './provider.ts'
 import type { TestProvider } from './provider-api.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
@@ -79,6 +80,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   await options.beforeStart?.({ provider: world.provider, upstream, folder })
   await world.startGateway()
   return world
+}
+
+export interface AnotherGateway extends AsyncDisposable {
+  readonly gateway: RunningGateway
+  /** Sends a request with the cookies of a browser to this gateway. */
+  fetch(browser: Browser, path: string, options?: FetchOptions): Promise<Page>
 }
 
 interface WorldParts {
@@ -185,6 +192,32 @@ export class World implements AsyncDisposable {
       ...(store && { store }),
     })
     this.#running = { gateway, config: loaded.config }
+  }
+
+  /** A second gateway of the same application on the same store, as another node behind the load balancer. */
+  async anotherGateway(): Promise<AnotherGateway> {
+    const { admin: _, ...rest } = this.config
+    const gateway = await startGateway({
+      config: { ...rest, listen: { ...rest.listen, port: 0 } } as Config,
+      now: this.clock.now,
+      log: this.log.logger,
+      store: this.store,
+    })
+    const { host } = new URL(this.origin)
+    return {
+      gateway,
+      fetch(browser, path, options = {}) {
+        const cookie = browser
+          .cookies()
+          .map((one) => one.cookieString())
+          .join('; ')
+        return new Browser({ base: gateway.url }).fetch(path, {
+          ...options,
+          headers: { ...options.headers, host, cookie },
+        })
+      },
+      [Symbol.asyncDispose]: () => gateway.close({ graceMs: 0 }),
+    }
   }
 
   async stopGateway(): Promise<void> {

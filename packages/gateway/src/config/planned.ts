@@ -7,11 +7,8 @@ import type { Path } from './review.ts'
 const plannedKeys = [
   'watch',
   'signals',
-  'session.rotate',
-  'session.grace',
   'session.perUser',
   'session.binding',
-  'session.offline',
   'providers.*.par',
   'providers.*.dpop',
   'providers.*.clientKey',
@@ -22,8 +19,6 @@ const plannedKeys = [
   'providers.*.identityProviders',
   'providers.*.identityPool',
   'providers.*.logout.typ',
-  'routes.*.access.acr',
-  'routes.*.access.maxAge',
   'routes.*.origins',
 ] as const
 

@@ -14,12 +14,31 @@ export const accessSchema = z
         roles: z
           .array(role())
           .min(1, { error: 'name at least one role' })
+          .optional()
           .describe('The roles of which the user needs at least one.'),
+        acr: z
+          .array(filled('acr'))
+          .min(1, { error: 'name at least one acr' })
+          .optional()
+          .describe(
+            'The ways of signing in, as the provider names them, of which one is needed; else a step-up asks for the first.',
+          ),
+        maxAge: duration().optional().describe('The sign-in may be this old; else a step-up asks for a new one.'),
       }),
     ],
-    { error: 'write public, authenticated or { roles: [...] }; a route that says nothing is open to nobody' },
+    {
+      error:
+        'write public, authenticated or { roles: [...], acr: [...], maxAge: 5m }; a route that says nothing is open to nobody',
+    },
   )
   .meta({ title: 'access' })
+
+/** What goes on while the provider is down and the access token has run out. */
+export const offlineSchema = z.strictObject({
+  reads: duration().describe(
+    'GET and HEAD go on for this long with the last token, and the upstream decides; everything else is 503.',
+  ),
+})
 
 export function createRouteSchema(around: Surroundings) {
   return z.strictObject({
@@ -60,6 +79,7 @@ export function createRouteSchema(around: Surroundings) {
       .array(cookieName())
       .default([])
       .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
+    offline: offlineSchema.optional().describe('Instead of `session.offline`, for this route.'),
     cache: z
       .enum(['no-store', 'upstream'])
       .default('no-store')

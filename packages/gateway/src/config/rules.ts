@@ -64,7 +64,7 @@ function reviewRoles({ roles, routes }: Sections, { sound, problem, warn }: Revi
   const granted = new Set(roles.flatMap((rule) => rule.grant))
   routes.forEach(({ access }, index) => {
     if (typeof access !== 'object') return
-    for (const name of access.roles.filter((role) => !granted.has(role))) {
+    for (const name of (access.roles ?? []).filter((role) => !granted.has(role))) {
       warn(['routes', index, 'access'], `no rule under roles grants ${name}`)
     }
   })

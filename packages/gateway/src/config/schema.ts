@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { host, network, origin, port } from './addresses.ts'
 import { createProviderSchema, providerSchema } from './provider-schema.ts'
 import { duration } from './quantities.ts'
-import { accessSchema, createRouteSchema, routeSchema } from './route-schema.ts'
+import { accessSchema, createRouteSchema, offlineSchema, routeSchema } from './route-schema.ts'
 import { reviewConfig } from './rules.ts'
 import { secret } from './secret.ts'
 import { settle, warning } from './settle.ts'
@@ -41,6 +41,15 @@ function createSections(around: Surroundings) {
   const session = z.strictObject({
     idle: duration().prefault('30m').describe('A session ends after this long without a request.'),
     absolute: duration().prefault('12h').describe('A session ends after this long in any case.'),
+    rotate: duration().prefault('15m').describe('The session cookie gets a new value this often.'),
+    grace: duration()
+      .prefault('30s')
+      .describe(
+        'How long a replaced value still works, for requests that were under way. Later it is a copy: the session ends.',
+      ),
+    offline: offlineSchema
+      .optional()
+      .describe('What goes on while the provider is down and the access token has run out; without it: nothing.'),
     sameSite: z.enum(['strict', 'lax']).default('strict').describe('The SameSite attribute of the session cookie.'),
     cookie: z
       .enum(['__Host-Http-session', '__Host-session'])

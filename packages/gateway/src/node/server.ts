@@ -104,6 +104,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 
   function carryOut(request: IncomingMessage, response: ServerResponse, decision: Decision): void {
+    if (decision.kind !== 'endpoint' && decision.sent !== undefined) response.once('finish', decision.sent)
     if (decision.kind === 'forward') options.forward(request, response, decision)
     else if (decision.kind === 'respond') respond(request, response, decision)
     else if (decision.kind === 'static') options.serveStatic(request, response, decision)
@@ -117,6 +118,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       if (!tooLarge) invite(request, response)
       const body = tooLarge ? undefined : await readBody(request, endpoint.maxBody)
       const answer = body === undefined ? framingError('payload_too_large') : await endpoint.run(body)
+      if (answer.sent !== undefined) response.once('finish', answer.sent)
       respond(request, response, answer)
     } catch (error) {
       if (!(error instanceof ClientGone)) fault(request, response, error)

@@ -9,10 +9,11 @@ import { parseCookieValue } from '../session/cookie-value.ts'
 import type { JsonObject } from '../session/json.ts'
 import { asRefusal } from './faults.ts'
 import { lateCallback, openOrRefuse } from './late-callback.ts'
-import { refuseDuplicates } from './login.ts'
+import { refuseDuplicates } from './login-start.ts'
 import { loginIdOf, openPendingLogin, type PendingLogin } from './pending-login.ts'
 import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
 import { redirect } from './redirect.ts'
+import { checkStepUp } from './step-up.ts'
 
 /**
  * `GET /auth/callback/{provider}`: completes a sign-in in the browser that began it.
@@ -42,7 +43,7 @@ export function createCallback(services: Services) {
         address: request.address,
         requestId: request.requestId,
       })
-      throw new Refusal(refusal.code, { cause: refusal.cause, setCookies: [cookies.endLogin(login.id)] })
+      throw new Refusal(refusal.code, { ...refusal.options, setCookies: [cookies.endLogin(login.id)] })
     }
   }
 
@@ -66,6 +67,7 @@ export function createCallback(services: Services) {
     // One use only: the callback seen by two (history, a proxy's log) redeems nothing twice.
     if (!(await claimState(login))) return await lateCallback(services, request)
     const signedIn = await provider.redeem(callback)
+    if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
     const cookie = await startSession(request, provider, signedIn)
     await endPrevious(request, login)
     log.info({

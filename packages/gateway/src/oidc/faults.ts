@@ -8,7 +8,13 @@ import { ProviderFault } from './bounded-fetch.ts'
  */
 export function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  return new Refusal(isProviderBroken(error) ? 'provider_unavailable' : 'login_failed', { cause: error })
+  if (!isProviderBroken(error)) return new Refusal('login_failed', { cause: error })
+  return new Refusal('provider_unavailable', { cause: error, headers: ['Retry-After', String(retryAfter(error))] })
+}
+
+/** Seconds after which an unavailable provider is worth another try. */
+export function retryAfter(error: unknown): number {
+  return (error instanceof ProviderFault ? error.retryAfter : undefined) ?? 5
 }
 
 export function isProviderBroken(error: unknown): boolean {

@@ -23,6 +23,17 @@ export interface PendingLogin {
   readonly expiresAt: number
   /** The session that this sign-in replaces: SameSite=Strict hides its cookie at the callback. */
   readonly previous?: SessionId
+  /** A step-up: who must come back, and how they must have proved it. */
+  readonly stepUp?: StepUp
+}
+
+/** What a re-authentication has to show. @see OpenID Connect Core §3.1.2.1 · RFC 9470 */
+export interface StepUp {
+  readonly iss: string
+  readonly sub: string
+  readonly acr?: string
+  /** Seconds since the user last proved who they are. */
+  readonly maxAge?: number
 }
 
 export const loginCookiePrefix = '__Host-login-'
@@ -32,7 +43,10 @@ export const loginLifetime = 10 * 60_000
 const idLength = 12
 
 export function newPendingLogin(
-  input: Pick<PendingLogin, 'provider' | 'returnTo' | 'silent'> & { previous: SessionId | undefined; now: number },
+  input: Pick<PendingLogin, 'provider' | 'returnTo' | 'silent' | 'stepUp'> & {
+    previous: SessionId | undefined
+    now: number
+  },
 ): PendingLogin {
   // Seconds first: the ids of a browser's login cookies sort by age, so that the oldest can make room.
   const id =
@@ -50,6 +64,7 @@ export function newPendingLogin(
     silent: input.silent,
     expiresAt: input.now + loginLifetime,
     ...(input.previous !== undefined && { previous: input.previous }),
+    ...(input.stepUp !== undefined && { stepUp: input.stepUp }),
   }
 }
 

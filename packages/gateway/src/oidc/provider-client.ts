@@ -3,6 +3,7 @@ import type { ProviderConfig } from '../config/schema.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
 import { createBoundedFetch, type Fetch } from './bounded-fetch.ts'
+import { withCircuitBreaker } from './circuit-breaker.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
@@ -61,7 +62,7 @@ export interface ProviderClientOptions {
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
   const { name, config, redirectUri, now } = options
-  const fetch = createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch)
+  const fetch = withCircuitBreaker(createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch))
   const allowHttp = config.issuer.startsWith('http://')
   const http = { [oauth.customFetch]: fetch as never, [oauth.allowInsecureRequests]: allowHttp }
   // The gateway has one clock; the library asks the machine's and is told how far it is from ours.
@@ -85,6 +86,8 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       ...config.authorizationParams,
       ...(hints.loginHint !== undefined && { login_hint: hints.loginHint }),
       ...(login.silent && { prompt: 'none' }),
+      ...(login.stepUp?.acr !== undefined && { acr_values: login.stepUp.acr }),
+      ...(login.stepUp?.maxAge !== undefined && { max_age: String(login.stepUp.maxAge) }),
       response_type: 'code',
       client_id: config.clientId,
       redirect_uri: redirectUri,
@@ -122,6 +125,8 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     const answer = await oauth.processAuthorizationCodeResponse(server, client, response, {
       expectedNonce: login.nonce,
       requireIdToken: true,
+      // Asked for is not given: that the user proved anew who they are is checked by auth_time. @see ASVS 5.0 7.6.1
+      ...(login.stepUp?.maxAge !== undefined && { maxAge: login.stepUp.maxAge }),
     })
     // TLS would do in the code flow (OpenID Connect Core §3.1.3.7, rule 6); the signature also holds when TLS did not.
     await keys.verify(server, response)
@@ -171,6 +176,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     return {
       accessToken: answer.access_token,
       idToken,
+      obtainedAt: now(),
       ...(answer.expires_in !== undefined && { accessTokenExpiresAt: now() + answer.expires_in * 1000 }),
       ...(refreshToken !== undefined && { refreshToken }),
     }

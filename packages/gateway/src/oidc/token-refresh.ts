@@ -1,7 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import type { SessionId } from '../session/store.ts'
+import { ProviderFault } from './bounded-fetch.ts'
+import type { ProviderClient, Refresh } from './provider-client.ts'
 
 export type TokenRefresh =
   | { readonly kind: 'refreshed'; readonly session: LiveSession }
@@ -13,9 +16,15 @@ export type TokenRefresh =
 
 export type RefreshTokens = (session: LiveSession, cookie: string) => Promise<TokenRefresh>
 
+/** How long a request waits for a refresh that another process makes, and how often it looks; milliseconds. */
+const patience = 25_000
+const glance = 25
+
 /**
- * New tokens for a session whose access token ran out. One flight a session in this process: a rotated refresh token that
- * is redeemed twice looks stolen to the provider, and ends every session of the grant.
+ * New tokens for a session whose access token runs out. One redemption of each refresh token: within this process by one
+ * flight a session, across processes by a lease in the session's row. Who comes late receives the successor. A rotated
+ * refresh token that is redeemed twice looks stolen to the provider, and ends every session of the grant.
+ * @see RFC 9700 §4.14.2
  */
 export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' | 'sessions'>): RefreshTokens {
   const { log, providers, sessions } = services
@@ -26,21 +35,51 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
     if (!provider || session.tokens.refreshToken === undefined) {
       return { kind: 'login-required', cause: 'the access token expired and there is no refresh token' }
     }
-    const outcome = await provider.refresh(session.tokens, session.record.subject.sub)
+    const giveUpAt = performance.now() + patience
+    for (;;) {
+      const lease = await sessions.refreshLeases.take(session)
+      if (lease.kind === 'granted') {
+        try {
+          return await redeem(session, cookie, provider)
+        } finally {
+          await lease.release()
+        }
+      }
+      if (lease.kind === 'over') return ended
+      if (lease.kind === 'superseded') return await successor(cookie)
+      if (performance.now() > giveUpAt)
+        return { kind: 'provider-unavailable', cause: 'another process holds the refresh' }
+      await sleep(glance)
+    }
+  }
+
+  async function successor(cookie: string): Promise<TokenRefresh> {
+    const opened = await sessions.open(cookie)
+    return opened.kind === 'live' ? { kind: 'refreshed', session: opened.session } : ended
+  }
+
+  async function redeem(session: LiveSession, cookie: string, provider: ProviderClient): Promise<TokenRefresh> {
+    const { sub } = session.record.subject
     const event = { session: sessions.handleOf(session.id), provider: provider.name }
+    let outcome: Refresh = await provider.refresh(session.tokens, sub)
+    const lost = outcome.kind === 'provider-unavailable' && wasLost(outcome.cause)
+    if (lost) {
+      // The answer may have been lost on its way, with the successor in it: one more try, which a provider with a
+      // grace period answers well. @see FAPI 2.0 Security Profile §5.3.2.1
+      log.warn({ event: 'authn_token_answer_lost', ...event })
+      outcome = await provider.refresh(session.tokens, sub)
+    }
     if (outcome.kind === 'provider-unavailable') {
       log.warn({ event: 'provider_unavailable', reason: String(outcome.cause), ...event })
       return outcome
     }
     if (outcome.kind === 'login-required') {
-      log.warn({ event: 'authn_token_refused', reason: String(outcome.cause), ...event })
+      log.warn({ event: lost ? 'authn_token_reuse' : 'authn_token_refused', reason: String(outcome.cause), ...event })
       await sessions.end(session.id, 'refresh-rejected')
       return { kind: 'ended', cause: outcome.cause }
     }
     const next = await sessions.replaceTokens(session, cookie, outcome.tokens)
-    return next
-      ? { kind: 'refreshed', session: next }
-      : { kind: 'ended', cause: 'the session ended during the refresh' }
+    return next ? { kind: 'refreshed', session: next } : ended
   }
 
   return (session, cookie) => {
@@ -54,4 +93,19 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
     flying.set(session.id, flight)
     return flight
   }
+}
+
+const ended: TokenRefresh = { kind: 'ended', cause: 'the session ended during the refresh' }
+
+/** The request may have reached the provider, and its answer did not reach us. */
+function wasLost(cause: unknown): boolean {
+  return cause instanceof ProviderFault && cause.retryAfter === undefined && !neverLeft(cause)
+}
+
+/** No connection, no request. */
+function neverLeft(fault: Error): boolean {
+  for (let cause: unknown = fault; cause instanceof Error; cause = cause.cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ECONNREFUSED') return true
+  }
+  return false
 }

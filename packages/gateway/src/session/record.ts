@@ -26,19 +26,24 @@ export interface SessionRecord {
   /** User-Agent and address at sign-in, for the user's own list of sessions. */
   readonly userAgent: string
   readonly address: string
-  /** The live cookie values of this session, oldest first. */
+  /** The cookie values of this session, oldest first; the last one is the current. */
   readonly lineage: readonly Generation[]
+  /** Counts the token sets of this session, from 1: which refresh token a refresh redeems. */
+  readonly tokensVersion: number
+  /** Who redeems the refresh token now, and until when (milliseconds since the epoch). See refresh-lease.ts. */
+  readonly refreshLease?: { readonly holder: string; readonly until: number }
 }
 
-/** One value of the session cookie: enough to recognise it and, with its secret, to open the tokens. */
+/** One value of the session cookie: enough to recognise it and, with its secret, to open the tokens. See lineage.ts. */
 export interface Generation {
   readonly number: number
   /** SHA-256 of the secret, base64url. */
   readonly secretHash: string
-  /** The data key, wrapped under HKDF(secret, ring key `keyId`), base64url. */
-  readonly wrappedKey: string
-  readonly keyId: string
   readonly issuedAt: number
+  /** When this value is known to have reached the browser: its answer was sent, or it was used. */
+  readonly deliveredAt?: number
+  /** The data key, wrapped under HKDF(secret, ring key `keyId`), base64url. Gone when the value is worth nothing any more. */
+  readonly wrapped?: { readonly keyId: string; readonly key: string }
 }
 
 /** What only the browser's cookie opens. */
@@ -46,6 +51,8 @@ export interface Tokens {
   readonly accessToken: string
   /** Milliseconds since the epoch; absent when the provider did not say. */
   readonly accessTokenExpiresAt?: number
+  /** When these tokens came, in milliseconds since the epoch. */
+  readonly obtainedAt: number
   readonly refreshToken?: string
   readonly idToken: string
 }
@@ -56,15 +63,21 @@ export interface LiveSession {
   readonly version: number
   readonly record: SessionRecord
   readonly tokens: Tokens
-  readonly secretHash: Buffer
+  /** The newest cookie value: its number, and the SHA-256 of its secret. */
   readonly generation: number
+  readonly secretHash: Buffer
   /** Milliseconds since the epoch; ahead of `record.lastSeenAt`, which is written only now and then. */
   lastSeenAt: number
 }
 
 /** What became of a presented cookie. */
 export type Opened =
-  | { readonly kind: 'live'; readonly session: LiveSession }
+  | {
+      readonly kind: 'live'
+      readonly session: LiveSession
+      /** The answer should carry a new cookie value: see `Sessions.rotate`. */
+      readonly rotationDue: boolean
+    }
   /** No such session: never issued by us, a wrong secret, or long forgotten. */
   | { readonly kind: 'unknown' }
   /** It was a session; it is over. */

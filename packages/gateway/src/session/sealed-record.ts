@@ -96,10 +96,10 @@ export function wrapDataKey(
   id: SessionId,
   generation: { number: number; secret: string },
   dataKey: Uint8Array,
-) {
+): NonNullable<Generation['wrapped']> {
   const keyId = ring.current
   const wrapping = ring.combine(keyId, generation.secret, 'data-key') as Buffer
-  return { keyId, wrappedKey: seal(wrapping, dataKey, wrapContext(id, keyId, generation.number)).toString('base64url') }
+  return { keyId, key: seal(wrapping, dataKey, wrapContext(id, keyId, generation.number)).toString('base64url') }
 }
 
 export function unwrapDataKey(
@@ -108,8 +108,9 @@ export function unwrapDataKey(
   generation: Generation,
   secret: string,
 ): Buffer | Unreadable {
-  const wrapping = ring.combine(generation.keyId, secret, 'data-key')
+  if (generation.wrapped === undefined) return 'tampered'
+  const { keyId, key } = generation.wrapped
+  const wrapping = ring.combine(keyId, secret, 'data-key')
   if (!wrapping) return 'unknown-key'
-  const wrapped = Buffer.from(generation.wrappedKey, 'base64url')
-  return unseal(wrapping, wrapped, wrapContext(id, generation.keyId, generation.number)) ?? 'tampered'
+  return unseal(wrapping, Buffer.from(key, 'base64url'), wrapContext(id, keyId, generation.number)) ?? 'tampered'
 }

@@ -2,24 +2,28 @@ import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { json } from '../protocol/json-response.ts'
+import { withRotation } from '../rotate-cookie.ts'
 import type { Services } from '../services.ts'
-import type { LiveSession } from './record.ts'
+import type { LiveSession, Opened } from './record.ts'
 
 /** `GET /auth/session` says who is signed in; `POST` extends the session first, `?passive=1` does not extend it. */
-export function createSessionInfo({ sessions }: Pick<Services, 'sessions'>) {
+export function createSessionInfo(services: Services) {
+  const { sessions } = services
+
   return async (request: EndpointRequest): Promise<Respond> => {
-    const session = request.cookie === undefined ? undefined : await live(request.cookie)
-    if (!session) return json(200, { authenticated: false })
+    const opened = request.cookie === undefined ? undefined : await open(request.cookie)
+    if (opened?.kind !== 'live') return json(200, { authenticated: false })
+    const { session, rotationDue } = opened
     // A page that only polls whether it is still signed in must not keep the session alive by asking.
     const passive = request.head.method !== 'POST' && request.parameters.get('passive') === '1'
     if (!passive) sessions.touch(session)
-    return json(200, describe(session))
+    const answer = json(200, describe(session))
+    return rotationDue ? await withRotation(services, request, session, answer) : answer
   }
 
-  async function live(cookie: string): Promise<LiveSession | undefined> {
+  async function open(cookie: string): Promise<Opened> {
     try {
-      const opened = await sessions.open(cookie)
-      return opened.kind === 'live' ? opened.session : undefined
+      return await sessions.open(cookie)
     } catch (cause) {
       throw new Refusal('store_unavailable', { cause })
     }

@@ -1,29 +1,33 @@
 import { timingSafeEqual } from 'node:crypto'
 import { type Cache, createCache } from './cache.ts'
 import { type CookieValue, formatCookieValue, hashSecret, newCookieValue, parseCookieValue } from './cookie-value.ts'
-import { createHandles, type Handles } from './handle.ts'
-import { indicesOf, userIndex } from './indices.ts'
+import { createHandles } from './handle.ts'
+import { userIndex } from './indices.ts'
 import type { KeyRing } from './key-ring.ts'
-import type { LiveSession, Opened, SessionRecord, Subject, Tokens } from './record.ts'
-import {
-  type SealedParts,
-  sealRecord,
-  sealTokens,
-  splitSealed,
-  unsealRecord,
-  unsealTokens,
-  unwrapDataKey,
-  wrapDataKey,
-} from './sealed-record.ts'
-import type { Clock, EndReason, SessionId, SessionStore, StoredSession } from './store.ts'
+import { type Standing, standingOf } from './lineage.ts'
+import type { Generation, LiveSession, Opened, SessionRecord, Subject, Tokens } from './record.ts'
+import { createRefreshLeases, type RefreshLeases } from './refresh-lease.ts'
+import { createRotation, type Rotated } from './rotation.ts'
+import { createRows, type Row } from './rows.ts'
+import { sealTokens, unsealTokens, unwrapDataKey, wrapDataKey } from './sealed-record.ts'
+import type { Clock, EndReason, SessionId, SessionStore } from './store.ts'
 import { expiresAt, type Timeouts, tombstoneLifetime, whyExpired, writeInterval } from './timeouts.ts'
 
 /** What a sign-in knows of the session that it creates. */
-export type NewSession = Omit<SessionRecord, 'createdAt' | 'lastSeenAt' | 'absoluteExpiresAt' | 'lineage'>
+export type NewSession = Omit<
+  SessionRecord,
+  'createdAt' | 'lastSeenAt' | 'absoluteExpiresAt' | 'lineage' | 'tokensVersion'
+>
 
 /** What happened to a session, for the log. `session` is a salted hash, never the id. */
 export interface SessionEvent {
-  readonly event: 'session_created' | 'session_ended' | 'session_unknown' | 'crypt_decrypt_fail'
+  readonly event:
+    | 'session_created'
+    | 'session_renewed'
+    | 'session_ended'
+    | 'session_unknown'
+    | 'session_cookie_reused'
+    | 'crypt_decrypt_fail'
   readonly session: string
   readonly reason?: string
 }
@@ -38,11 +42,18 @@ export interface Sessions {
   touch(session: LiveSession): void
   /** The value for the session cookie of a new session. Ids are never taken from the request: no fixation. */
   create(session: NewSession, tokens: Tokens): Promise<string>
-  /** Replaces the tokens of a session, once; returns false if the session ended or changed meanwhile. */
+  /** A new cookie value when one is due; undefined when another request has just made it, or the session is over. */
+  rotate(session: LiveSession, cookie: string): Promise<Rotated | undefined>
+  /**
+   * Replaces the token set that `session` was opened with. Undefined if the session is over; if another process replaced
+   * the set meanwhile, that one stands and is returned.
+   */
   replaceTokens(session: LiveSession, cookie: string, tokens: Tokens): Promise<LiveSession | undefined>
+  /** The right to redeem the refresh token, one at a time across all processes. */
+  readonly refreshLeases: RefreshLeases
   /** Final: nothing in flight brings the session back. False if it was over already. */
   end(id: SessionId, reason: EndReason): Promise<boolean>
-  /** The live sessions of a user, newest use first. */
+  /** The live sessions of a user, last used first. */
   ofUser(subject: Subject): Promise<ListedSession[]>
   /** When the session ends if nothing more happens; milliseconds since the epoch. */
   expiry(session: LiveSession): { idleExpiresAt: number; expiresAt: number }
@@ -72,7 +83,9 @@ export interface SessionsOptions {
 export function createSessions(options: SessionsOptions): Sessions {
   const { store, ring, timeouts, now, onEvent, onFault } = options
   const cache: Cache<SessionId, LiveSession> = createCache(options.cacheSize ?? 8192)
-  const handles: Handles = createHandles(ring)
+  const rows = createRows(options)
+  const handles = createHandles(ring)
+  const rotation = createRotation({ rows, ring, timeouts, now, onFault, cached })
   const interval = writeInterval(timeouts)
   const writing = new Set<SessionId>()
 
@@ -82,63 +95,84 @@ export function createSessions(options: SessionsOptions): Sessions {
     const known = cache.get(cookie.id)
     // The cache never answers alone: the version in the store shows what other processes ended or changed.
     if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie)
-    return admit(known, cookie)
-  }
-
-  function admit(session: LiveSession, cookie: CookieValue): Opened {
+    const presented = hashSecret(cookie.secret)
     // Constant time: the time of a refusal tells nothing about the secret.
-    if (session.generation !== cookie.generation || !timingSafeEqual(session.secretHash, hashSecret(cookie.secret))) {
-      onEvent({ event: 'session_unknown', session: handles.handleOf(session.id), reason: 'wrong secret' })
-      return unknown
-    }
-    const reason = whyExpired(now(), session.lastSeenAt, session.record.absoluteExpiresAt, timeouts)
-    if (reason === undefined) return { kind: 'live', session }
-    end(session.id, reason).catch(onFault)
-    return { kind: 'ended', reason }
+    if (known.generation === cookie.generation && timingSafeEqual(known.secretHash, presented)) return live(known, true)
+    const standing = standingIn(known.record, cookie, presented)
+    return refusal(known.id, standing) ?? live(known, standing.kind === 'current')
   }
 
   async function load(cookie: CookieValue): Promise<Opened> {
     const { id } = cookie
-    const stored = await store.get(id)
+    const row = await rows.read(id)
     const before = cache.get(id)
     cache.delete(id)
-    if (stored === undefined) {
+    if (row.kind === 'missing') {
       onEvent({ event: 'session_unknown', session: handles.handleOf(id) })
       return unknown
     }
-    if ('ended' in stored) return { kind: 'ended', reason: stored.ended }
-    const parts = splitSealed(stored.bytes)
-    const record = parts ? unsealRecord(ring, id, stored.version, parts) : 'tampered'
-    if (parts === undefined || typeof record === 'string') return unreadable(id, record as 'tampered')
-
-    const generation = record.lineage.find((one) => one.number === cookie.generation)
-    const secretHash = generation && Buffer.from(generation.secretHash, 'base64url')
-    if (!generation || !secretHash || !timingSafeEqual(secretHash, hashSecret(cookie.secret))) {
-      onEvent({ event: 'session_unknown', session: handles.handleOf(id), reason: 'wrong secret' })
-      return unknown
-    }
-    const tokens = openTokens(id, parts, generation, cookie.secret)
-    if (typeof tokens === 'string') return unreadable(id, tokens)
+    if (row.kind === 'ended') return row
+    if (row.kind === 'unreadable') return await unreadable(id, row.why)
+    const { record, version } = row
+    const standing = standingIn(record, cookie, hashSecret(cookie.secret))
+    if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(id, standing) ?? unknown
+    const tokens = openTokens(row, cookie, standing.generation)
+    if (typeof tokens === 'string') return await unreadable(id, tokens)
+    const { number: generation, secretHash } = record.lineage.at(-1) ?? standing.generation
     // Activity that this process saw and hasn't written yet still counts.
     const lastSeenAt = Math.max(record.lastSeenAt, before?.lastSeenAt ?? 0)
     const session = {
       id,
-      version: stored.version,
+      version,
       record,
       tokens,
-      secretHash,
-      generation: generation.number,
+      generation,
+      secretHash: Buffer.from(secretHash, 'base64url'),
       lastSeenAt,
     }
-    const opened = admit(session, cookie)
+    const opened = live(session, standing.kind === 'current')
     if (opened.kind === 'live') cache.set(id, session)
     return opened
   }
 
-  function openTokens(id: SessionId, parts: SealedParts, generation: SessionRecord['lineage'][number], secret: string) {
-    const dataKey = unwrapDataKey(ring, id, generation, secret)
+  function openTokens(row: Row, cookie: CookieValue, generation: Generation): Tokens | 'tampered' | 'unknown-key' {
+    const dataKey = unwrapDataKey(ring, cookie.id, generation, cookie.secret)
     if (typeof dataKey === 'string') return dataKey
-    return unsealTokens(id, parts.tokens, dataKey) ?? 'tampered'
+    return unsealTokens(cookie.id, row.tokens, dataKey) ?? 'tampered'
+  }
+
+  function standingIn(record: SessionRecord, cookie: CookieValue, presented: Buffer): Standing {
+    const matches = (hash: string) => timingSafeEqual(Buffer.from(hash, 'base64url'), presented)
+    return standingOf(record.lineage, cookie, matches, { now: now(), grace: timeouts.grace })
+  }
+
+  function refusal(id: SessionId, standing: Standing): Opened | undefined {
+    if (standing.kind === 'unknown') {
+      onEvent({ event: 'session_unknown', session: handles.handleOf(id), reason: 'wrong secret' })
+      return unknown
+    }
+    if (standing.kind !== 'reused') return undefined
+    // A copied cookie, in the hands of a thief or of the one stolen from: the session ends for both.
+    onEvent({
+      event: 'session_cookie_reused',
+      session: handles.handleOf(id),
+      reason: 'superseded cookie after its grace',
+    })
+    end(id, 'cookie-reused').catch(onFault)
+    return { kind: 'ended', reason: 'cookie-reused' }
+  }
+
+  /** A session that the cookie proves: live, unless its time is over. `current`: shown by the newest cookie value. */
+  function live(session: LiveSession, current: boolean): Opened {
+    const { record } = session
+    const at = now()
+    const reason = whyExpired(at, session.lastSeenAt, record.absoluteExpiresAt, timeouts)
+    if (reason !== undefined) {
+      end(session.id, reason).catch(onFault)
+      return { kind: 'ended', reason }
+    }
+    if (current && record.lineage.length > 1) rotation.confirm(session)
+    return { kind: 'live', session, rotationDue: rotation.isDue(record.lineage, current, at) }
   }
 
   /** A row that was changed or swapped is dead, and only that row. A missing ring key is an outage: nobody is signed out. */
@@ -149,48 +183,30 @@ export function createSessions(options: SessionsOptions): Sessions {
     return { kind: 'ended', reason: 'unreadable' }
   }
 
+  /** The row was written by this process: what is cached of it is brought up to date instead of read again. */
+  function cached(id: SessionId, row: Row): void {
+    const known = cache.get(id)
+    if (known?.version !== row.version - 1) return
+    const newest = row.record.lineage.at(-1)
+    if (newest === undefined) return
+    const secretHash =
+      newest.number === known.generation ? known.secretHash : Buffer.from(newest.secretHash, 'base64url')
+    cache.set(id, { ...known, version: row.version, record: row.record, generation: newest.number, secretHash })
+  }
+
   function touch(session: LiveSession): void {
     const at = now()
     session.lastSeenAt = at
     if (at - session.record.lastSeenAt < interval || writing.has(session.id)) return
     writing.add(session.id)
-    update(session.id, (record) => ({ ...record, lastSeenAt: Math.max(record.lastSeenAt, at) }))
+    rows
+      .update(session.id, ({ record, tokens }) => ({
+        record: { ...record, lastSeenAt: Math.max(record.lastSeenAt, at) },
+        tokens,
+      }))
+      .then((row) => row && cached(session.id, row))
       .catch(onFault)
       .finally(() => writing.delete(session.id))
-  }
-
-  /** Compare-and-set on the record alone; the sealed tokens stay as they are. Gives up when the session is over. */
-  async function update(id: SessionId, change: (record: SessionRecord) => SessionRecord): Promise<void> {
-    for (;;) {
-      const stored = await store.get(id)
-      if (stored === undefined || 'ended' in stored) return
-      const parts = splitSealed(stored.bytes)
-      const record = parts ? unsealRecord(ring, id, stored.version, parts) : 'tampered'
-      if (parts === undefined || typeof record === 'string') return
-      const next = change(record)
-      if (!(await write(id, stored.version, next, parts.tokens))) continue
-      const cached = cache.get(id)
-      if (cached?.version === stored.version) cache.set(id, { ...cached, version: stored.version + 1, record: next })
-      return
-    }
-  }
-
-  async function write(
-    id: SessionId,
-    expected: number | undefined,
-    record: SessionRecord,
-    tokens: Uint8Array,
-  ): Promise<boolean> {
-    const version = (expected ?? 0) + 1
-    const next: StoredSession = {
-      id,
-      version,
-      bytes: sealRecord(ring, id, version, record, tokens),
-      // The row outlives the session a little, so that a late request hears "ended" rather than "never heard of it".
-      expiresAt: expiresAt(record.lastSeenAt, record.absoluteExpiresAt, timeouts) + tombstoneLifetime,
-      indices: indicesOf(record),
-    }
-    return await store.put(next, expected)
   }
 
   async function create(session: NewSession, tokens: Tokens): Promise<string> {
@@ -207,33 +223,45 @@ export function createSessions(options: SessionsOptions): Sessions {
           number: cookie.generation,
           secretHash: hashSecret(cookie.secret).toString('base64url'),
           issuedAt: at,
-          ...wrapDataKey(ring, cookie.id, { number: cookie.generation, secret: cookie.secret }, dataKey),
+          wrapped: wrapDataKey(ring, cookie.id, { number: cookie.generation, secret: cookie.secret }, dataKey),
         },
       ],
+      tokensVersion: 1,
     }
-    if (!(await write(cookie.id, undefined, record, sealed))) throw new Error('a fresh session id was taken')
+    if (!(await rows.write(cookie.id, undefined, record, sealed))) throw new Error('a fresh session id was taken')
     onEvent({ event: 'session_created', session: handles.handleOf(cookie.id) })
     return formatCookieValue(cookie)
+  }
+
+  async function rotate(session: LiveSession, text: string): Promise<Rotated | undefined> {
+    const cookie = parseCookieValue(text)
+    const rotated = cookie && (await rotation.rotate(session.id, cookie))
+    if (rotated) onEvent({ event: 'session_renewed', session: handles.handleOf(session.id) })
+    return rotated
   }
 
   async function replaceTokens(session: LiveSession, text: string, tokens: Tokens): Promise<LiveSession | undefined> {
     const cookie = parseCookieValue(text)
     if (!cookie) return undefined
-    for (;;) {
-      const stored = await store.get(session.id)
-      if (stored === undefined || 'ended' in stored) return undefined
-      const parts = splitSealed(stored.bytes)
-      const record = parts ? unsealRecord(ring, session.id, stored.version, parts) : 'tampered'
-      if (parts === undefined || typeof record === 'string') return undefined
+    const row = await rows.update(session.id, ({ record }) => {
+      // Another process replaced the set first: its refresh token is the one that the provider knows.
+      if (record.tokensVersion !== session.record.tokensVersion) return undefined
       const generation = record.lineage.find((one) => one.number === cookie.generation)
       const dataKey = generation && unwrapDataKey(ring, session.id, generation, cookie.secret)
-      if (!generation || !dataKey || typeof dataKey === 'string') return undefined
-      const { sealed } = sealTokens(session.id, tokens, dataKey)
-      if (!(await write(session.id, stored.version, record, sealed))) continue
-      const next = { ...session, version: stored.version + 1, record, tokens }
-      cache.set(session.id, next)
-      return next
+      if (dataKey === undefined || typeof dataKey === 'string') return undefined
+      const { refreshLease: _, ...rest } = record
+      return {
+        record: { ...rest, tokensVersion: record.tokensVersion + 1 },
+        tokens: sealTokens(session.id, tokens, dataKey).sealed,
+      }
+    })
+    if (row === undefined) {
+      const opened = await load(cookie)
+      return opened.kind === 'live' ? opened.session : undefined
     }
+    const next = { ...session, version: row.version, record: row.record, tokens, lastSeenAt: session.lastSeenAt }
+    cache.set(session.id, next)
+    return next
   }
 
   async function end(id: SessionId, reason: EndReason): Promise<boolean> {
@@ -246,14 +274,11 @@ export function createSessions(options: SessionsOptions): Sessions {
   async function ofUser(subject: Subject): Promise<ListedSession[]> {
     const listed: ListedSession[] = []
     for (const id of await store.find(userIndex(subject))) {
-      const stored = await store.get(id)
-      if (stored === undefined || 'ended' in stored) continue
-      const parts = splitSealed(stored.bytes)
-      const record = parts && unsealRecord(ring, id, stored.version, parts)
-      if (record === undefined || typeof record === 'string') continue
-      const lastSeenAt = Math.max(record.lastSeenAt, cache.get(id)?.lastSeenAt ?? 0)
-      if (whyExpired(now(), lastSeenAt, record.absoluteExpiresAt, timeouts)) continue
-      listed.push({ id, handle: handles.handleOf(id), record: { ...record, lastSeenAt } })
+      const row = await rows.read(id)
+      if (row.kind !== 'row') continue
+      const lastSeenAt = Math.max(row.record.lastSeenAt, cache.get(id)?.lastSeenAt ?? 0)
+      if (whyExpired(now(), lastSeenAt, row.record.absoluteExpiresAt, timeouts)) continue
+      listed.push({ id, handle: handles.handleOf(id), record: { ...row.record, lastSeenAt } })
     }
     return listed.sort((a, b) => b.record.lastSeenAt - a.record.lastSeenAt)
   }
@@ -262,7 +287,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     open,
     touch,
     create,
+    rotate,
     replaceTokens,
+    refreshLeases: createRefreshLeases({ rows, now }),
     end,
     ofUser,
     expiry: (session) => ({

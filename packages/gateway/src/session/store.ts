@@ -26,7 +26,16 @@ export interface Tombstone {
   readonly expiresAt: number
 }
 
-export type EndReason = 'logout' | 'replaced' | 'idle' | 'absolute' | 'revoked' | 'refresh-rejected' | 'unreadable'
+export type EndReason =
+  | 'logout'
+  | 'replaced'
+  | 'idle'
+  | 'absolute'
+  | 'revoked'
+  | 'limit'
+  | 'refresh-rejected'
+  | 'cookie-reused'
+  | 'unreadable'
 
 export interface SessionStore {
   readonly kind: string

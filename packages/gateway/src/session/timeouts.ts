@@ -4,6 +4,10 @@ export interface Timeouts {
   readonly idle: number
   /** Since sign-in, whatever the activity. */
   readonly absolute: number
+  /** The cookie's value is replaced when it is this old. */
+  readonly rotate: number
+  /** How long a replaced value still works, for requests that were under way. */
+  readonly grace: number
 }
 
 /** When the session ends if nothing more happens. */

@@ -25,6 +25,8 @@ const reasonCodes: Record<EndReason, number> = {
   revoked: 5,
   'refresh-rejected': 6,
   unreadable: 7,
+  limit: 8,
+  'cookie-reused': 9,
 }
 const reasons = new Map(Object.entries(reasonCodes).map(([reason, code]) => [code, reason as EndReason]))
 

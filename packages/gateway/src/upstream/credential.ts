@@ -1,34 +1,58 @@
 import type { RouteConfig } from '../config/schema.ts'
 import { Refusal } from '../errors.ts'
+import { retryAfter } from '../oidc/faults.ts'
 import type { GatewayRequest } from '../request.ts'
 import type { Services } from '../services.ts'
-import type { LiveSession } from '../session/record.ts'
+import type { LiveSession, Tokens } from '../session/record.ts'
 
 /** The value of the Authorization header for an upstream; synchronous while the token is good. */
 export type CredentialOf = (request: GatewayRequest, session: LiveSession) => string | undefined | Promise<string>
 
-/** A token this near to its end may be over when the upstream reads it. */
-const margin = 5_000
-
-export function createCredential(kind: RouteConfig['credential'], services: Services): CredentialOf {
+export function createCredential(route: Pick<RouteConfig, 'credential' | 'offline'>, services: Services): CredentialOf {
+  const kind = route.credential
   if (kind === 'none') return () => undefined
-  const { now, refreshTokens } = services
-  const tokenOf = (session: LiveSession) => (kind === 'id-token' ? session.tokens.idToken : session.tokens.accessToken)
-  const isGood = ({ tokens: { accessTokenExpiresAt } }: LiveSession) =>
-    accessTokenExpiresAt === undefined || now() < accessTokenExpiresAt - margin
+  const { config, log, now, refreshTokens, sessions } = services
+  const offlineReads = (route.offline ?? config.session.offline)?.reads ?? 0
+  const bearer = ({ tokens }: LiveSession) => `Bearer ${kind === 'id-token' ? tokens.idToken : tokens.accessToken}`
 
   return (request, session) => {
-    if (isGood(session)) return `Bearer ${tokenOf(session)}`
-    return refreshed(request, session)
+    const { accessTokenExpiresAt } = session.tokens
+    if (accessTokenExpiresAt === undefined) return bearer(session)
+    const left = accessTokenExpiresAt - now()
+    const lead = leadOf(session.tokens, accessTokenExpiresAt)
+    if (left > lead) return bearer(session)
+    if (left <= Math.min(lead, aboutToExpire)) return refreshed(request, session, accessTokenExpiresAt)
+    // Still good for this request: the next ones find a new one, and nobody waits.
+    refreshTokens(session, request.cookie as string).catch((err: unknown) => {
+      log.error({ event: 'store_unavailable', requestId: request.requestId, err }, 'a refresh ahead of time failed')
+    })
+    return bearer(session)
   }
 
-  async function refreshed(request: GatewayRequest, session: LiveSession): Promise<string> {
+  async function refreshed(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<string> {
     const outcome = await refreshTokens(session, request.cookie as string)
-    if (outcome.kind === 'refreshed') return `Bearer ${tokenOf(outcome.session)}`
-    // The provider is down: the session stays, and this request fails. Signing out would punish the user for an outage.
-    if (outcome.kind === 'provider-unavailable') {
-      throw new Refusal('provider_unavailable', { cause: outcome.cause, headers: ['Retry-After', '5'] })
+    if (outcome.kind === 'refreshed') return bearer(outcome.session)
+    if (outcome.kind !== 'provider-unavailable') {
+      throw new Refusal(outcome.kind === 'ended' ? 'session_expired' : 'login_required', { cause: outcome.cause })
     }
-    throw new Refusal(outcome.kind === 'ended' ? 'session_expired' : 'login_required', { cause: outcome.cause })
+    // The last known authorization, for reading, for a while: the operator chose it, and the upstream has the last word.
+    const { method } = request.head
+    if ((method === 'GET' || method === 'HEAD') && now() < expiresAt + offlineReads) {
+      log.warn({ event: 'offline_read', session: sessions.handleOf(session.id), requestId: request.requestId })
+      return bearer(session)
+    }
+    // The provider is down: the session stays, and this request fails. Signing out would punish the user for an outage.
+    throw new Refusal('provider_unavailable', {
+      cause: outcome.cause,
+      headers: ['Retry-After', String(retryAfter(outcome.cause))],
+    })
   }
+}
+
+/** A token this near to its end may be over when the upstream reads it; milliseconds. */
+const aboutToExpire = 5_000
+
+/** A token is renewed in the last tenth of its life, but not more than a minute ahead. */
+function leadOf({ obtainedAt }: Tokens, expiresAt: number): number {
+  return Math.min(60_000, (expiresAt - obtainedAt) / 10)
 }

@@ -19,7 +19,7 @@ export function createForward(
   const upstream = route.upstream as string
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
-  const credentialOf = createCredential(route.credential, services)
+  const credentialOf = createCredential(route, services)
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',

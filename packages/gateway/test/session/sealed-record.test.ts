@@ -15,7 +15,7 @@ import {
 } from '../../src/session/sealed-record.ts'
 
 const ring = createKeyRing([newRingKey(0)])
-const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id' }
+const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id', obtainedAt: 0 }
 const record = { subject: { iss: 'https://idp.test', sub: 'ada' }, roles: ['admin'] } as unknown as SessionRecord
 
 function sealedSession() {
@@ -59,7 +59,7 @@ test('ST3 the data key opens with the cookie and the ring together, with neither
     number: 1,
     secretHash: '',
     issuedAt: 0,
-    ...wrapDataKey(ring, cookie.id, { number: 1, secret: cookie.secret }, dataKey),
+    wrapped: wrapDataKey(ring, cookie.id, { number: 1, secret: cookie.secret }, dataKey),
   }
   expect(unwrapDataKey(ring, cookie.id, generation, cookie.secret)).toEqual(dataKey)
   expect(unwrapDataKey(ring, cookie.id, generation, newCookieValue().secret)).toBe('tampered')

@@ -9,7 +9,7 @@ import { createMemoryStore } from '../../src/stores/memory.ts'
 
 const minute = 60_000
 const hour = 60 * minute
-const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id' }
+const tokens = { accessToken: 'canary-access', refreshToken: 'canary-refresh', idToken: 'canary-id', obtainedAt: 0 }
 const ada = {
   subject: { iss: 'https://idp.test', sub: 'ada' },
   provider: 'corp',
@@ -30,7 +30,7 @@ function world(options: { ring?: ReturnType<typeof createKeyRing>; store?: Sessi
     createSessions({
       store,
       ring,
-      timeouts: { idle: 30 * minute, absolute: 12 * hour },
+      timeouts: { idle: 30 * minute, absolute: 12 * hour, rotate: 13 * hour, grace: 30_000 },
       now: clock.now,
       onEvent: (event) => events.push(event),
       onFault: (fault) => faults.push(fault),

@@ -55,7 +55,7 @@ test('ST3 a thief with the data folder and the key ring learns who has sessions,
     const [generation] = record.lineage
     if (!generation) throw new Error('no lineage')
     // All that the thief has to try as the cookie's half of the key.
-    const guesses = [generation.secretHash, generation.wrappedKey, id, '', 'A'.repeat(43)]
+    const guesses = [generation.secretHash, generation.wrapped?.key ?? '', id, '', 'A'.repeat(43)]
     for (const guess of guesses) expect(unwrapDataKey(ring, id, generation, guess)).toBe('tampered')
     for (const purpose of ['session-record', 'login-transaction', 'log-hash'] as const) {
       expect(unsealTokens(id, parts.tokens, ring.derive(ring.current, purpose) as Buffer)).toBeUndefined()

@@ -1,0 +1,53 @@
+import type { Respond } from '../decision.ts'
+import type { EndpointRequest } from '../endpoint.ts'
+import { Refusal } from '../errors.ts'
+import { isPrefetch, isTopLevelNavigation } from '../protocol/navigation.ts'
+import { safeReturnTo } from '../protocol/return-to.ts'
+import type { Services } from '../services.ts'
+import type { SessionId } from '../session/store.ts'
+import { asRefusal } from './faults.ts'
+import { newPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
+import type { ProviderClient } from './provider-client.ts'
+import { redirect } from './redirect.ts'
+
+/** Sign-ins that one browser may have under way; the oldest makes room, so that cookies never pile up to a 431. */
+const maxPendingLogins = 5
+
+/** Login CSRF by image, frame or script, and prefetches that nobody finishes, start nothing. @see ASVS 5.0 7.6.2 */
+export function refuseUnlessNavigation(request: EndpointRequest): void {
+  if (!isTopLevelNavigation(request.fields) || isPrefetch(request.fields)) throw new Refusal('login_not_navigation')
+  refuseDuplicates(request.parameters)
+}
+
+/** A parameter given twice is read differently by different readers. @see ASVS 5.0 15.3.7 · RFC 6749 §3.1 */
+export function refuseDuplicates(parameters: URLSearchParams): void {
+  const names = [...parameters.keys()]
+  if (new Set(names).size !== names.length) throw new Refusal('bad_request', { cause: 'a parameter was given twice' })
+}
+
+/** Remembers the sign-in in a cookie of its own, and sends the browser to the provider. */
+export async function startLogin(
+  { config, cookies, now, ring }: Services,
+  request: EndpointRequest,
+  login: { provider: ProviderClient; previous: SessionId | undefined; loginHint?: string } & Partial<
+    Pick<PendingLogin, 'silent' | 'stepUp'>
+  >,
+): Promise<Respond> {
+  const pending = newPendingLogin({
+    provider: login.provider.name,
+    returnTo: safeReturnTo(request.parameters.get('return_to'), config.basePath),
+    silent: login.silent ?? false,
+    previous: login.previous,
+    now: now(),
+    ...(login.stepUp && { stepUp: login.stepUp }),
+  })
+  const url = await login.provider.authorizationUrl(pending, { loginHint: login.loginHint }).catch((error: unknown) => {
+    throw asRefusal(error)
+  })
+  const before = cookies.logins(request.fields.cookie)
+  const outdated = before.slice(0, Math.max(0, before.length - maxPendingLogins + 1))
+  return redirect(url.href, [
+    cookies.login(pending.id, sealPendingLogin(ring, pending)),
+    ...outdated.map((cookie) => cookies.expire(cookie)),
+  ])
+}

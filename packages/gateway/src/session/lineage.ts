@@ -1,0 +1,77 @@
+import type { CookieValue } from './cookie-value.ts'
+import type { Generation } from './record.ts'
+
+/*
+ * The values that the cookie of one session has had. Each rotation makes a new generation; the one before works on for
+ * `grace`, for the requests that were under way. Who still shows it afterwards holds a copy: the cookie was stolen, by
+ * the one or by the other, and the session ends for both. @see OWASP Session Management CS, "Renew the session ID"
+ *
+ *                       rotate                         its answer left, or it was used
+ *   generation 1 ─────────────────────▶ generation 2 ──────────────────────────────────▶ 1 is superseded, grace runs
+ *
+ * Grace does not begin with the rotation but when the new value reached the browser, as far as we can know: when its
+ * answer was sent, or when it was used. A gateway that crashed in between signs nobody out.
+ */
+
+/** What a presented cookie is to its session. */
+export type Standing =
+  | { readonly kind: 'current'; readonly generation: Generation }
+  /** Replaced, but still good for what was under way. `successor` never reached the browser if it isn't `delivered`. */
+  | { readonly kind: 'superseded'; readonly generation: Generation; readonly delivered: boolean }
+  /** Replaced, and its grace is over: somebody has a copy. */
+  | { readonly kind: 'reused' }
+  | { readonly kind: 'unknown' }
+
+/** Compares secrets in constant time: true if the presented one has this hash (base64url). */
+export type HashMatches = (hash: string) => boolean
+
+export function standingOf(
+  lineage: readonly Generation[],
+  cookie: Pick<CookieValue, 'generation'>,
+  matches: HashMatches,
+  clock: { now: number; grace: number },
+): Standing {
+  const generation = lineage.find((one) => one.number === cookie.generation)
+  // Only a secret that we did issue counts as reuse: else anybody who learns an id could end its session.
+  if (!generation || !matches(generation.secretHash)) return { kind: 'unknown' }
+  const newest = lineage.at(-1)
+  if (generation === newest) return { kind: 'current', generation }
+  const supersededAt = deliveryAfter(lineage, generation)
+  if (supersededAt === undefined) return { kind: 'superseded', generation, delivered: false }
+  if (clock.now < supersededAt + clock.grace) return { kind: 'superseded', generation, delivered: true }
+  return { kind: 'reused' }
+}
+
+/** When the first later generation reached the browser. */
+function deliveryAfter(lineage: readonly Generation[], generation: Generation): number | undefined {
+  const deliveries = lineage.flatMap((one) =>
+    one.number > generation.number && one.deliveredAt !== undefined ? [one.deliveredAt] : [],
+  )
+  return deliveries.length === 0 ? undefined : Math.min(...deliveries)
+}
+
+/** Hashes of superseded generations are kept to recognise a copy; beyond this many, the oldest are forgotten. */
+const remembered = 64
+
+/** The lineage with a new generation at its end. What is past its grace keeps its hash and loses its key. */
+export function withGeneration(
+  lineage: readonly Generation[],
+  next: Generation,
+  clock: { now: number; grace: number },
+): Generation[] {
+  const kept = lineage.map((one) => {
+    const supersededAt = deliveryAfter(lineage, one)
+    if (supersededAt === undefined || clock.now < supersededAt + clock.grace) return one
+    const { number, secretHash, issuedAt, deliveredAt } = one
+    return { number, secretHash, issuedAt, ...(deliveredAt !== undefined && { deliveredAt }) }
+  })
+  return [...kept, next].slice(-remembered)
+}
+
+/** The lineage in which this generation is known to have reached the browser. */
+export function withDelivery(lineage: readonly Generation[], number: number, now: number): readonly Generation[] {
+  const at = lineage.findIndex((one) => one.number === number)
+  const generation = lineage[at]
+  if (!generation || generation.deliveredAt !== undefined) return lineage
+  return lineage.with(at, { ...generation, deliveredAt: now })
+}
