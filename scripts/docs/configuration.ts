@@ -39,12 +39,15 @@ function section(name: string, schema: JsonSchema): string[] {
         ? { title: `${name}.NAME`, inner: schema.additionalProperties }
         : { title: name, inner: schema }
   const rows = rowsOf(inner, '')
-  return rows.length === 0 ? [] : [`<a id="${name}"></a>\n\n## ${code(title)}\n\n${schema.description ?? ''}\n\n${table(head, rows)}`]
+  return rows.length === 0
+    ? []
+    : [`<a id="${name}"></a>\n\n## ${code(title)}\n\n${schema.description ?? ''}\n\n${table(head, rows)}`]
 }
 
 function rowsOf(schema: JsonSchema, prefix: string): string[][] {
   const variants = variantsOf(schema)
-  if (variants.some((variant) => variant.properties) && !isValue(schema)) return merge(variants.map((one) => rowsOf(one, prefix)))
+  if (variants.some((variant) => variant.properties) && !isValue(schema))
+    return merge(variants.map((one) => rowsOf(one, prefix)))
   return Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => {
     const nested = isValue(inner) ? [] : rowsOf(inner, `${prefix}${name}.`)
     return nested.length > 0 ? nested : [row(code(prefix + name), inner, required(schema, name), prefix.slice(0, -1))]
@@ -57,7 +60,13 @@ function merge(groups: readonly string[][][]): string[][] {
   for (const [key = '', type = '', preset = '', description = ''] of groups.flat()) {
     const known = rows.get(key)
     if (known) rows.set(key, [key, `${known[1]}, ${type}`, preset, `${known[3]} ${type}: ${description}`])
-    else rows.set(key, [key, type, preset, groups.length > 1 && type.startsWith('`') ? `${type}: ${description}` : description])
+    else
+      rows.set(key, [
+        key,
+        type,
+        preset,
+        groups.length > 1 && type.startsWith('`') ? `${type}: ${description}` : description,
+      ])
   }
   return [...rows.values()]
 }
@@ -67,14 +76,20 @@ function row(key: string, schema: JsonSchema, isRequired: boolean, within = ''):
   const preset = schema.default
   const empty = typeof preset === 'object' && preset !== null && Object.keys(preset).length === 0
   const shown = preset === undefined || (empty && schema.properties) ? '' : code(show(preset))
-  return [key, typeOf(schema), isRequired ? `**required**${within === '' ? '' : ` in ${code(within)}`}` : shown, schema.description ?? '']
+  return [
+    key,
+    typeOf(schema),
+    isRequired ? `**required**${within === '' ? '' : ` in ${code(within)}`}` : shown,
+    schema.description ?? '',
+  ]
 }
 
 function typeOf(schema: JsonSchema): string {
   if (schema.title) return schema.title
   if (schema.const !== undefined) return code(String(schema.const))
   if (schema.enum) return schema.enum.map((value) => code(String(value))).join(', ')
-  if (schema.type === 'array') return schema.items?.properties ? 'list of sections' : `list: ${typeOf(schema.items ?? {})}`
+  if (schema.type === 'array')
+    return schema.items?.properties ? 'list of sections' : `list: ${typeOf(schema.items ?? {})}`
   if (typeof schema.additionalProperties === 'object') {
     return schema.additionalProperties.properties ? 'sections by name' : 'text by name'
   }

@@ -16,7 +16,8 @@ export function requirementsPage(requirements: Requirements, tests: readonly Tes
   for (const test of tests) {
     for (const id of idsOf(test.title)) {
       if (known.has(id)) shown.set(id, [...(shown.get(id) ?? []), test])
-      else if (families.has(id.slice(0, 2))) throw new Error(`${test.file}: there is no requirement ${id}: ${test.title}`)
+      else if (families.has(id.slice(0, 2)))
+        throw new Error(`${test.file}: there is no requirement ${id}: ${test.title}`)
     }
   }
 
@@ -43,10 +44,10 @@ export function idsOf(title: string): string[] {
 
 function cell(tests: readonly TestTitle[]): string {
   if (tests.length === 0) return 'not yet'
-  return tests.map(({ file, title }) => `[${escape(title)}](../${file})`).join('<br>')
+  return tests.map(({ file, title }) => `[${plain(title)}](../${file})`).join('<br>')
 }
 
 /** A title as plain text in Markdown. */
-function escape(title: string): string {
+function plain(title: string): string {
   return title.replace(/[\\`*_{}[\]<>]/g, '\\$&')
 }

@@ -1,6 +1,7 @@
 import type { Respond } from './decision.ts'
 import { errors, Refusal } from './errors.ts'
 import { loginUrl, pageOf } from './login-url.ts'
+import { reasonOf } from './oidc/faults.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'
 import { printable } from './protocol/printable.ts'
@@ -60,8 +61,8 @@ export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>)
       address: request?.address ?? head.peer,
     }
     if (code === 'internal_error') log.error({ ...fields, err: cause }, 'fault')
-    else if (status >= 500) log.error({ ...fields, reason: reasonOf(cause) })
-    else log.warn({ ...fields, reason: reasonOf(cause) })
+    else if (status >= 500) log.error({ ...fields, ...reason(cause) })
+    else log.warn({ ...fields, ...reason(cause) })
   }
 }
 
@@ -72,7 +73,6 @@ const eventOf: Partial<Record<string, string>> = {
   store_unavailable: 'store_unavailable',
 }
 
-function reasonOf(cause: unknown): string | undefined {
-  if (cause === undefined) return undefined
-  return printable(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause))
+function reason(cause: unknown): { reason?: string } {
+  return cause === undefined ? {} : { reason: printable(reasonOf(cause)) }
 }

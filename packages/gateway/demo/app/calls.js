@@ -48,13 +48,7 @@ function refusal(status, body) {
 
 function report({ performances, takings }) {
   const rows = performances.map(({ title, sold, seats }) =>
-    el(
-      'tr',
-      {},
-      el('th', { scope: 'row' }, title),
-      el('td', {}, `${sold} / ${seats}`),
-      el('td', {}, `${Math.round((100 * sold) / seats)} %`),
-    ),
+    el('tr', {}, el('th', { scope: 'row' }, title), el('td', {}, `${sold} / ${seats}`)),
   )
   return el(
     'div',

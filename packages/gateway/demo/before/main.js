@@ -27,27 +27,25 @@ async function finishSignIn() {
   location.replace(`${config.demo}/#attacker`)
 }
 
-async function callApi() {
-  const headers = { Authorization: `Bearer ${stored().access_token}` }
-  const response = await fetch('/api/hello', { headers })
+function hello() {
+  return fetch('/api/hello', { headers: { Authorization: `Bearer ${stored()?.access_token}` } })
+}
+
+async function showHello() {
+  const response = await hello()
   $('#answer').textContent = response.ok
-    ? `${response.status}, with the token in this script’s hands`
+    ? `${response.status}, sent with the token from localStorage`
     : `${response.status}`
 }
 
 /** What an attacker reads in this page's source: how it calls, and how it signs in. */
 const target = {
   endpoints: ['/', '/config.json', '/api/hello'],
-  exercise: callApi,
+  exercise: hello,
   silent: async () => {
     const { url, verifier } = await authorization({ prompt: 'none' })
     return { url, redeem: (address) => redeem(address.searchParams.get('code'), verifier) }
   },
-}
-
-async function runScan(report) {
-  if (!stored()) return scan({ ...target, exercise: async () => {} }, report)
-  return scan(target, report)
 }
 
 function render() {
@@ -62,7 +60,7 @@ function render() {
     forget()
     render()
   }
-  $('#call').onclick = ({ target: button }) => busy(button, callApi)
+  $('#call').onclick = ({ target: button }) => busy(button, showHello)
   if (tokens) {
     const { name, email } = claims(tokens)
     $('#name').textContent = name
@@ -75,7 +73,8 @@ function render() {
   if (framed) tell({ type: 'state', signedIn: tokens !== null })
   else {
     const table = createTable($('#attempts'), ['before'])
-    $('#run').onclick = ({ target: button }) => busy(button, () => runScan((result) => table.fill('before', result)))
+    $('#run').onclick = ({ target: button }) =>
+      busy(button, () => scan(target, (result) => table.fill('before', result)))
   }
 }
 
@@ -86,6 +85,6 @@ function tell(message) {
 
 addEventListener('message', async ({ origin, source, data }) => {
   if (origin !== config.demo || source !== parent || data.type !== 'scan') return
-  await runScan((result) => tell({ type: 'result', result }))
+  await scan(target, (result) => tell({ type: 'result', result }))
   tell({ type: 'done' })
 })

@@ -52,7 +52,7 @@ export function readDocument(text: string): ConfigDocument {
   try {
     document = parseDocument(text, {
       lineCounter: counter,
-      logLevel: 'silent',
+      logLevel: 'error', // 'silent' would hide that there are several documents; nothing is printed either way
       prettyErrors: false,
       schema: 'core',
       uniqueKeys: false, // told below, with path and both lines
@@ -100,7 +100,11 @@ function toPlain(document: Document.Parsed, { lines, lineAt, faults }: Notes): u
       values = Number.POSITIVE_INFINITY
       return undefined
     }
-    if (isAlias(node)) return convert((node.resolve(document) ?? null) as ParsedNode | null, path)
+    if (isAlias(node)) {
+      const target = node.resolve(document)
+      if (!target) faults.push({ path, line: lineAt(node.range?.[0]), message: messages.BAD_ALIAS ?? '' })
+      return convert((target ?? null) as ParsedNode | null, path)
+    }
     if (isSeq(node)) {
       return node.items.map((item, index) => {
         const at = [...path, index]

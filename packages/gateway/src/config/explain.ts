@@ -58,6 +58,13 @@ function explainIssue(issue: core.$ZodIssue, data: unknown, schema: z.core.$ZodT
   if (issue.code === 'invalid_key') {
     return [{ path, message: issue.issues[0]?.message ?? issue.message, warning: false }]
   }
+  if (issue.code === 'invalid_union') {
+    // Where the value has the shape of just one of the alternatives, that one knows better what is wrong.
+    const [meant, ...more] = issue.errors.filter((option) => option.length > 0 && option.every(isInside))
+    if (meant && more.length === 0) {
+      return meant.flatMap((inner) => explainIssue({ ...inner, path: [...issue.path, ...inner.path] }, data, schema))
+    }
+  }
   const params = issue.code === 'custom' ? (issue.params ?? {}) : {}
   const other = Array.isArray(params.other) ? { other: params.other as Path } : {}
   const found = lookUp(data, path)
@@ -65,6 +72,11 @@ function explainIssue(issue: core.$ZodIssue, data: unknown, schema: z.core.$ZodT
   const said = issue.code !== 'custom' && (missing || found === null)
   const message = said ? `is ${missing ? 'missing' : 'empty'}; ${issue.message}` : issue.message
   return [{ path, message, warning: params.warning === true, missing, ...other }]
+}
+
+/** Not about the value as a whole. */
+function isInside(issue: core.$ZodIssue): boolean {
+  return issue.path.length > 0 || issue.code === 'unrecognized_keys'
 }
 
 function lookUp(data: unknown, path: Path): unknown {

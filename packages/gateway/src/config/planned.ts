@@ -56,8 +56,7 @@ export function findPlanned(data: unknown): Planned[] {
     matches(data, pattern.split('.')).map(({ path }) => ({
       path,
       message: 'is planned, but not in this version; remove it',
-      // Without `roles`, an access of `{ acr }` has no other key left to complain about.
-      covers: pattern.startsWith('routes.*.access.') ? path.slice(0, -1) : path,
+      covers: path,
     })),
   )
   const values = plannedValues.flatMap(({ at, is, instead }) =>

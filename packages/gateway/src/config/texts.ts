@@ -71,5 +71,5 @@ export function filled(title = 'text') {
 }
 
 function text(title: string, pattern: RegExp, expected: string) {
-  return z.string({ error: expected }).regex(pattern, { error: expected }).meta({ title })
+  return z.string({ error: expected }).regex(pattern, { error: expected, abort: true }).meta({ title })
 }

@@ -8,9 +8,9 @@ import type { DevelopmentClient, DevelopmentUser } from './provider-users.ts'
 
 /** The staff of the Lyric. No passwords: one click signs them in. */
 export const sampleUsers = [
-  { sub: 'nora', name: 'Nora Vance', email: 'nora.vance@lyric.example', groups: ['managers', 'staff'] },
-  { sub: 'theo', name: 'Theo Marsh', email: 'theo.marsh@lyric.example', groups: ['staff', 'box-office'] },
-  { sub: 'ines', name: 'Ines Duarte', email: 'ines.duarte@lyric.example', groups: ['staff'] },
+  { sub: 'nora', name: 'Nora Vance', email: 'nora@lyric.example', groups: ['managers', 'staff'] },
+  { sub: 'theo', name: 'Theo Marsh', email: 'theo@lyric.example', groups: ['staff', 'box-office'] },
+  { sub: 'ines', name: 'Ines Duarte', email: 'ines@lyric.example', groups: ['staff'] },
 ] as const satisfies readonly DevelopmentUser[]
 
 const roleRules = [

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { rolesOf } from '../access/roles.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
@@ -5,12 +6,12 @@ import { Refusal } from '../errors.ts'
 import { printable } from '../protocol/printable.ts'
 import { timingSafeEqual } from '../protocol/timing-safe.ts'
 import type { Services } from '../services.ts'
-import { parseCookieValue } from '../session/cookie-value.ts'
+import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
 import type { JsonObject } from '../session/json.ts'
-import { asRefusal } from './faults.ts'
+import { asRefusal, reasonOf } from './faults.ts'
 import { lateCallback, openOrRefuse } from './late-callback.ts'
 import { refuseDuplicates } from './login-start.ts'
-import { loginIdOf, openPendingLogin, type PendingLogin } from './pending-login.ts'
+import { loginCookiePrefix, loginIdOf, openPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
 import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
 import { redirect } from './redirect.ts'
 import { checkStepUp } from './step-up.ts'
@@ -34,16 +35,16 @@ export function createCallback(services: Services) {
       return await complete(request, provider, login)
     } catch (error) {
       const refusal = asRefusal(error)
-      const cause = refusal.cause instanceof Error ? refusal.cause.message : refusal.cause
+      const { cause, options } = refusal
       log.warn({
         event: 'authn_login_fail',
         code: refusal.code,
         provider: provider.name,
-        reason: printable(String(cause ?? refusal.code)),
+        reason: printable(cause === undefined ? refusal.code : reasonOf(cause)),
         address: request.address,
         requestId: request.requestId,
       })
-      throw new Refusal(refusal.code, { ...refusal.options, setCookies: [cookies.endLogin(login.id)] })
+      throw new Refusal(refusal.code, { ...options, setCookies: [cookies.endLogin(login.id)] })
     }
   }
 
@@ -69,21 +70,40 @@ export function createCallback(services: Services) {
     const signedIn = await provider.redeem(callback)
     if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
     const cookie = await startSession(request, provider, signedIn)
-    await endPrevious(request, login)
+    const { id } = parseCookieValue(cookie) as CookieValue
+    const others = otherLogins(request, login)
+    await endPrevious(request, [login, ...others])
     log.info({
       event: 'authn_login_success',
       provider: provider.name,
-      session: sessions.handleOf(parseCookieValue(cookie)?.id as never),
+      session: sessions.handleOf(id),
       address: request.address,
       requestId: request.requestId,
     })
-    return redirect(login.returnTo, [cookies.session(cookie), cookies.endLogin(login.id)])
+    return redirect(login.returnTo, [
+      cookies.session(cookie),
+      cookies.endLogin(login.id),
+      // Whichever tab completes next replaces this session, and Strict will hide this session's cookie from it.
+      ...others.map((other) => cookies.login(other.id, sealPendingLogin(ring, { ...other, previous: id }))),
+    ])
+  }
+
+  /** The sign-ins that other tabs of this browser have under way. */
+  function otherLogins({ fields }: EndpointRequest, login: PendingLogin): PendingLogin[] {
+    const ids = cookies.logins(fields.cookie).map((name) => name.slice(loginCookiePrefix.length))
+    return ids.flatMap((id) => {
+      const value = id === login.id ? undefined : cookies.readLogin(fields.cookie, id)
+      const other = value === undefined ? undefined : openPendingLogin(ring, id, value)
+      return other && other.expiresAt > now() ? [other] : []
+    })
   }
 
   async function claimState(login: PendingLogin): Promise<boolean> {
-    return await store.claim(`login:${login.id}`, login.expiresAt).catch((cause: unknown) => {
-      throw new Refusal('store_unavailable', { cause })
-    })
+    return await store
+      .claim(`login:${hash('sha256', login.state, 'base64url')}`, login.expiresAt)
+      .catch((cause: unknown) => {
+        throw new Refusal('store_unavailable', { cause })
+      })
   }
 
   async function startSession(
@@ -110,9 +130,12 @@ export function createCallback(services: Services) {
   }
 
   /** The sessions that this sign-in replaces die with it: no fixation, no orphans. @see ASVS 5.0 7.2.4 */
-  async function endPrevious(request: EndpointRequest, login: PendingLogin): Promise<void> {
+  async function endPrevious(request: EndpointRequest, logins: readonly PendingLogin[]): Promise<void> {
     const visible = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
-    const ids = new Set([login.previous, visible?.kind === 'live' ? visible.session.id : undefined])
+    const ids = new Set([
+      ...logins.map((login) => login.previous),
+      visible?.kind === 'live' ? visible.session.id : undefined,
+    ])
     for (const id of ids) {
       if (id === undefined) continue
       await sessions.end(id, 'replaced').catch((cause: unknown) => {

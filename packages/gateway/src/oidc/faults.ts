@@ -35,6 +35,20 @@ export function isProviderBroken(error: unknown): boolean {
 }
 
 /**
+ * What the log says of it: the error that the provider named, and what lies under an outage. Never the text of a parser's
+ * error, and no `cause` of the library's: they hold pieces of answers, and so of tokens.
+ */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof oauth.AuthorizationResponseError || error instanceof oauth.ResponseBodyError) {
+    const description = error.error_description === undefined ? '' : ` (${error.error_description})`
+    return `${error.name}: the provider answered ${error.error}${description}`
+  }
+  const under = error instanceof ProviderFault && error.cause instanceof Error ? `; ${reasonOf(error.cause)}` : ''
+  return `${error.name}: ${error.message}${under}`
+}
+
+/**
  * Whether a failed refresh ends the session: the refresh token was taken back (`invalid_grant`, RFC 6749 §5.2), or the answer
  * can't be trusted. An outage or a wrong configuration of ours (`invalid_client`) signs nobody out.
  */

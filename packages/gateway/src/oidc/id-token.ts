@@ -6,8 +6,8 @@ const clockTolerance = 60
 const maxAge = 10 * 60
 
 /**
- * What OpenID Connect Core §3.1.3.7 asks beyond what the library has checked (iss, aud, exp, nonce, alg):
- * no audience and no authorized party besides us, an `iat` near now, and the access token of the same answer where the token names it.
+ * What OpenID Connect Core §3.1.3.7 asks beyond what the library has checked (iss, aud, exp, nonce, alg): no audience and
+ * no authorized party besides us, an `iat` near now, and the access token of the same answer where the token names it.
  */
 export function checkIdToken(
   claims: oauth.IDToken,

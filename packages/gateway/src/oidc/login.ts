@@ -4,7 +4,7 @@ import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
 import type { SessionId } from '../session/store.ts'
 import { openOrRefuse } from './late-callback.ts'
-import { refuseUnlessNavigation, startLogin } from './login-start.ts'
+import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
 
 /** `GET /auth/login`: sends the browser to the provider. */
 export function createLogin(services: Services) {
@@ -12,6 +12,8 @@ export function createLogin(services: Services) {
 
   return async (request: EndpointRequest): Promise<Respond> => {
     refuseUnlessNavigation(request)
+    const again = lookAgain(request)
+    if (again) return again
     const provider = providers.get(request.parameters.get('provider') ?? config.defaultProvider)
     if (!provider) throw new Refusal('bad_request', { cause: 'no such provider' })
     const loginHint = request.parameters.get('login_hint')

@@ -13,7 +13,7 @@ const retryAfter = 1_000
 
 /**
  * Discovery, read when first needed and kept. One request at a time, however many sign-ins wait.
- * The library compares the issuer in the document with the configured one, byte for byte. @see OpenID Connect Discovery §4.3
+ * The issuer in the document must be the configured one, byte for byte. @see OpenID Connect Discovery §4.3
  */
 export function createProviderMetadata(
   issuer: string,
@@ -33,7 +33,10 @@ export function createProviderMetadata(
         [oauth.customFetch]: options.fetch as never,
         [oauth.allowInsecureRequests]: options.allowHttp,
       })
-      known = await oauth.processDiscoveryResponse(server, response)
+      const document = await oauth.processDiscoveryResponse(server, response)
+      // The library compares them as URLs, to which `https://idp` and `https://IDP/` are the same.
+      if (document.issuer !== issuer) throw new Error(`it names another issuer: ${document.issuer}`)
+      known = document
       readAt = options.now()
       return known
     } catch (cause) {

@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import type { ProviderConfig } from '../config/schema.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
-import { createBoundedFetch, type Fetch } from './bounded-fetch.ts'
+import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
 import { withCircuitBreaker } from './circuit-breaker.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
@@ -74,13 +74,13 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
   const authentication =
     config.clientAuth === 'client_secret_post'
       ? oauth.ClientSecretPost(config.clientSecret)
-      : oauth.ClientSecretBasic(config.clientSecret)
+      : clientSecretBasic(config.clientSecret)
   const metadata = createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale })
   const keys = createSigningKeys({ fetch, allowHttp, now })
 
   async function authorizationUrl(login: PendingLogin, hints: { loginHint: string | undefined }): Promise<URL> {
     const server = await metadata.get()
-    const url = new URL(endpoint(server, 'authorization_endpoint'))
+    const url = endpoint(server, 'authorization_endpoint', allowHttp)
     // Ours come last: configuration adds parameters, it never weakens what a sign-in stands on.
     const parameters: Record<string, string | undefined> = {
       ...config.authorizationParams,
@@ -190,7 +190,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
   }): Promise<URL | undefined> {
     const server = await metadata.get()
     if (server.end_session_endpoint === undefined) return undefined
-    const url = new URL(server.end_session_endpoint)
+    const url = endpoint(server, 'end_session_endpoint', allowHttp)
     url.searchParams.set('client_id', config.clientId)
     url.searchParams.set('post_logout_redirect_uri', logout.returnTo)
     url.searchParams.set('state', logout.state)
@@ -203,8 +203,26 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
   return { name, config, metadata, authorizationUrl, checkCallback, redeem, refresh, logoutUrl }
 }
 
-function endpoint(server: oauth.AuthorizationServer, name: 'authorization_endpoint'): string {
-  const url = server[name]
-  if (url === undefined) throw new Error(`the discovery document has no ${name}`)
-  return url
+/** Where a browser is sent: over TLS unless the issuer itself is on loopback, or state and nonce travel in the clear. */
+function endpoint(
+  server: oauth.AuthorizationServer,
+  name: 'authorization_endpoint' | 'end_session_endpoint',
+  allowHttp: boolean,
+): URL {
+  const text = server[name]
+  const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol === 'https:' || (allowHttp && url?.protocol === 'http:')) return url
+  throw new ProviderFault(`the discovery document has no usable ${name}`)
+}
+
+/**
+ * The secret in the Authorization header, form-encoded as RFC 6749 §2.3.1 asks. The library's own encodes `-`, `_` and `.`
+ * as well, which a provider that doesn't decode takes for a wrong secret (oauth4webapi #148, #199).
+ */
+function clientSecretBasic(secret: string): oauth.ClientAuth {
+  const formEncoded = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
+  return (_server, client, _body, headers) => {
+    const pair = `${formEncoded(client.client_id)}:${formEncoded(secret)}`
+    headers.set('authorization', `Basic ${Buffer.from(pair).toString('base64')}`)
+  }
 }

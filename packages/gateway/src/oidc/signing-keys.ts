@@ -38,7 +38,9 @@ export function createSigningKeys(options: { fetch: Fetch; allowHttp: boolean; n
     const response = await options.fetch(url, { headers: { accept: 'application/json, application/jwk-set+json' } })
     if (response.status !== 200) throw new ProviderFault(`the JWKS was answered with ${response.status}`)
     const jwks = (await response.json().catch(() => undefined)) as oauth.JWKS | undefined
-    if (!Array.isArray(jwks?.keys)) throw new ProviderFault('the JWKS is not a JSON object with keys')
+    if (!Array.isArray(jwks?.keys) || !jwks.keys.every((key) => typeof key === 'object' && key !== null)) {
+      throw new ProviderFault('the JWKS is not a JSON object with keys')
+    }
     known = { jwks, flight, readAt: now() }
   }
 
@@ -83,8 +85,11 @@ async function verifyWith(jwks: oauth.JWKS, server: oauth.AuthorizationServer, r
   await oauth.validateApplicationLevelSignature({ ...server }, response, {
     // As new as can be, so that the library never goes for the keys itself.
     [oauth.jwksCache]: { jwks, uat: Math.floor(Date.now() / 1000) },
+    [oauth.customFetch]: refuseToFetch,
   })
 }
+
+const refuseToFetch = (): Promise<Response> => Promise.reject(new ProviderFault('the JWKS can not be used'))
 
 function jwksUri({ jwks_uri: uri }: oauth.AuthorizationServer, allowHttp: boolean): string {
   if (uri === undefined || !(uri.startsWith('https://') || (allowHttp && uri.startsWith('http://')))) {

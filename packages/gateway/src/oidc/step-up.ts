@@ -4,7 +4,7 @@ import { Refusal } from '../errors.ts'
 import { loginUrl } from '../login-url.ts'
 import type { Services } from '../services.ts'
 import { openOrRefuse } from './late-callback.ts'
-import { refuseUnlessNavigation, startLogin } from './login-start.ts'
+import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
 import type { StepUp } from './pending-login.ts'
 import type { SignedIn } from './provider-client.ts'
 import { redirect } from './redirect.ts'
@@ -18,6 +18,8 @@ export function createStepUp(services: Services) {
 
   return async (request: EndpointRequest): Promise<Respond> => {
     refuseUnlessNavigation(request)
+    const again = lookAgain(request)
+    if (again) return again
     const { acr, maxAge } = readDemand(request.parameters)
     const opened = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
     if (opened?.kind !== 'live') return redirect(loginUrl(config, request.parameters.get('return_to') ?? '/'))

@@ -2,7 +2,7 @@
 
 import { call } from '../api.js'
 import { describe } from '../calls.js'
-import { $, busy, show } from '../ui.js'
+import { $, busy, el, show } from '../ui.js'
 import { createTable, verdict } from './report.js'
 import { scan } from './scan.js'
 
@@ -50,8 +50,8 @@ export function startPanel({ before }) {
         collect((report) => scan(target, report), 'coatcheck'),
         collect((report) => neighbour.scan(report), 'before'),
       ])
-      verdict($('#side-coatcheck'), ours, { clean: 'Nothing to carry off. The tokens are not in the browser.' })
-      verdict($('#side-before'), theirs, { clean: 'Nobody is signed in there yet, so there is nothing to find.' })
+      verdict($('#side-coatcheck'), ours)
+      verdict($('#side-before'), theirs)
       $('#run-state').textContent = `Done. ${ours.length + theirs.length} attempts.`
     })
 
@@ -75,7 +75,11 @@ export function startPanel({ before }) {
 
 /** No token needed: the browser adds the cookie to whatever the page asks for. */
 async function hijack() {
-  $('#hijack-answer').replaceChildren(describe(await call('/api/hello')))
+  const answer = await call('/api/hello')
+  const verdict = answer.ok
+    ? 'It worked: the script asked, the browser added the cookie, the API answered. The answer is all it got.'
+    : 'The session is over, and with it what the script can do.'
+  $('#hijack-answer').replaceChildren(el('p.status.warn', {}, verdict), describe(answer))
 }
 
 /** Talks with the framed page. Only that frame at only that origin is listened to, and only results come, no tokens. */

@@ -31,14 +31,30 @@ export function createTable(body, columns = ['before', 'coatcheck']) {
   return { reset, fill }
 }
 
-/** Counts each token once, however often it was found. */
-export function verdict(side, results, { clean }) {
-  const findings = results.flatMap((result) => result.findings)
-  const count = new Set(findings.map(({ value }) => value)).size
-  side.dataset.verdict = count > 0 ? 'found' : 'nothing'
-  const [number, text] = side.querySelectorAll('.verdict > *')
-  number.textContent = `${count} ${count === 1 ? 'token' : 'tokens'}`
-  text.textContent = count > 0 ? 'Each works from the attacker’s own machine, long after this tab is closed.' : clean
+/**
+ * Counts each token once, however often it was found. No results at all: the page never answered, most likely because
+ * its port shows a certificate that was not accepted yet.
+ */
+export function verdict(side, results) {
+  const count = new Set(results.flatMap(({ findings }) => findings).map(({ value }) => value)).size
+  const [kind, headline, text] =
+    results.length === 0
+      ? [
+          'unknown',
+          'No answer',
+          'Open this address in a tab of its own, accept its certificate if asked, and run again.',
+        ]
+      : count > 0
+        ? [
+            'found',
+            `${count} ${count === 1 ? 'token' : 'tokens'}`,
+            'They work from the attacker’s own machine, also when this tab is closed.',
+          ]
+        : ['nothing', '0 tokens', 'Nothing to carry off: no token is in this browser.']
+  side.dataset.verdict = kind
+  const [number, explanation] = side.querySelectorAll('.verdict > *')
+  number.textContent = headline
+  explanation.textContent = text
 }
 
 function found(findings) {

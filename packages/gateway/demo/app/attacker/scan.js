@@ -44,11 +44,20 @@ const plurals = { entry: 'entries', property: 'properties' }
  */
 export async function scan(target, report) {
   for (const { id, look, unit } of attempts) {
-    const places = await look(target)
+    const places = await tried(look, target)
     const findings = places.flatMap(({ where, text }) =>
       findTokens(text).map(({ kind, value }) => ({ kind, where, value: shorten(value) })),
     )
     const looked = `${places.length} ${places.length === 1 ? unit : (plurals[unit] ?? `${unit}s`)}`
     report({ id, looked, places: places.map(({ where }) => where), findings })
+  }
+}
+
+/** A browser that refuses (storage blocked by settings) stops one attempt, not the others. */
+async function tried(look, target) {
+  try {
+    return await look(target)
+  } catch (error) {
+    return [{ where: `refused: ${error.message}`, text: '' }]
   }
 }

@@ -40,7 +40,7 @@ export function findTokens(text) {
 
 /** Enough to recognise a value again, too little to use it. */
 export function shorten(value) {
-  return value.length < 24 ? `${value.slice(0, 4)}…` : `${value.slice(0, 8)}…${value.slice(-4)}, ${value.length} characters`
+  return value.length < 24 ? `${value.slice(0, 4)}…` : `${value.slice(0, 8)}…${value.slice(-4)} ${value.length} chars`
 }
 
 /**

@@ -22,7 +22,8 @@ export function windowProperties() {
       if (object === window && ELSEWHERE.has(key)) continue
       const value = quietly(() => object[key])
       const where = path ? `${path}.${String(key)}` : String(key)
-      if (typeof value === 'string' || object === window) places.push({ where, text: typeof value === 'string' ? `${String(key)}=${value}` : '' })
+      if (typeof value === 'string' || object === window)
+        places.push({ where, text: typeof value === 'string' ? `${String(key)}=${value}` : '' })
       if (!isWalkable(value) || seen.has(value) || depth === 0) continue
       seen.add(value)
       if (value instanceof Map || value instanceof Set) places.push({ where, text: text([...value]) })

@@ -1,0 +1,152 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, test } from 'vitest'
+import { run } from '../../src/cli/check.ts'
+import { createLmdbStore } from '../../src/stores/lmdb.ts'
+import { output } from './command.ts'
+import { configFolder, corp, route, variant } from './folder.ts'
+
+interface Local {
+  readonly url: string
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A server on loopback that answers every request with this. */
+async function local(answer: (url: string) => { status?: number; body: string }): Promise<Local> {
+  const server: Server = createServer((_, response) => {
+    const { status = 200, body } = answer(url)
+    response.writeHead(status, { 'content-type': 'application/json', location: 'https://elsewhere.example' }).end(body)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+function metadata(url: string, changes: Record<string, unknown> = {}): string {
+  return JSON.stringify({
+    issuer: url,
+    authorization_endpoint: `${url}/auth`,
+    token_endpoint: `${url}/token`,
+    jwks_uri: `${url}/jwks`,
+    end_session_endpoint: `${url}/logout`,
+    response_types_supported: ['code'],
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'private_key_jwt'],
+    ...changes,
+  })
+}
+
+/** `check --online` with this provider and upstream; lines without their numbers. */
+async function check(issuer: string, upstream: string, sections: Record<string, unknown> = {}) {
+  const text = variant({
+    providers: { corp: { ...corp, issuer } },
+    routes: [route({ upstream }), route({ path: '/b/*', upstream })],
+    store: { kind: 'memory' },
+    ...sections,
+  })
+  using folder = configFolder({ 'c.yaml': text })
+  const { status, stderr, stdout } = await output(run, ['-c', 'c.yaml', '--online'], folder.path)
+  return {
+    status,
+    stdout,
+    lines: stderr
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => line.replace(/^c\.yaml:\d+: /, '')),
+  }
+}
+
+test('everything answers: exit 0', async () => {
+  await using provider = await local((url) => ({ body: metadata(url) }))
+  expect(await check(provider.url, provider.url)).toEqual({
+    status: 0,
+    lines: [],
+    stdout: 'c.yaml: the configuration is valid, and everything it names answers\n',
+  })
+})
+
+test('AR3 another issuer, missing endpoints and an unfit client are findings: exit 1', async () => {
+  await using provider = await local((url) => ({
+    body: metadata(url, {
+      issuer: `${url}/`,
+      token_endpoint: undefined,
+      response_types_supported: ['id_token'],
+      token_endpoint_auth_methods_supported: ['client_secret_post'],
+    }),
+  }))
+  const { status, lines, stdout } = await check(provider.url, provider.url)
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+  expect(lines).toEqual([
+    `providers.corp.issuer: the provider says that its issuer is "${provider.url}/"; write exactly that`,
+    'providers.corp.issuer: the provider names no token_endpoint',
+    'providers.corp.issuer: the provider does not list the response type code',
+    'providers.corp.clientAuth: the provider does not list client_secret_basic; write clientAuth: client_secret_post',
+  ])
+})
+
+test('AR1 a provider that does not list S256 is a note: Cognito is one', async () => {
+  const silent = { code_challenge_methods_supported: undefined, end_session_endpoint: undefined }
+  await using provider = await local((url) => ({ body: metadata(url, silent) }))
+  const { status, lines } = await check(provider.url, provider.url)
+  expect(status).toBe(0)
+  expect(lines).toEqual([
+    expect.stringContaining('warning: the provider does not list PKCE with S256'),
+    expect.stringContaining('warning: the provider names no end_session_endpoint'),
+  ])
+})
+
+test.each([
+  ['an error', { status: 500, body: '{}' }, 'answers 500'],
+  ['a redirect, which is not followed', { status: 302, body: '' }, 'answers 302'],
+  ['no JSON', { body: '<html>' }, 'answers something that is not JSON'],
+  ['other JSON', { body: '[]' }, 'is not a discovery document'],
+])('a provider with %s', async (_, answer, expected) => {
+  await using provider = await local(() => answer)
+  const { status, lines } = await check(provider.url, provider.url)
+  expect(status).toBe(1)
+  expect(lines).toEqual([`providers.corp.issuer: ${provider.url}/.well-known/openid-configuration ${expected}`])
+})
+
+test('a provider and an upstream that are down; the upstream of two routes is asked once', async () => {
+  await using gone = await local(() => ({ body: '' }))
+  const { url } = gone
+  await gone[Symbol.asyncDispose]().catch(() => {})
+  const { status, lines } = await check(url, url)
+  expect(status).toBe(1)
+  expect(lines).toEqual([
+    `providers.corp.issuer: ${url}/.well-known/openid-configuration cannot be reached: ECONNREFUSED`,
+    `routes[0].upstream: ${url} does not answer: ECONNREFUSED`,
+  ])
+})
+
+test('an https upstream is asked for its certificate', async () => {
+  await using plain = await local((url) => ({ body: metadata(url) }))
+  const { status, lines } = await check(plain.url, plain.url.replace('http:', 'https:'))
+  expect(status).toBe(1)
+  expect(lines).toEqual([expect.stringMatching(/^routes\[0\]\.upstream: https:\S+ does not answer: ERR_SSL/)])
+})
+
+test('a store is opened and pinged where it exists, and not created where it does not', async () => {
+  await using provider = await local((url) => ({ body: metadata(url) }))
+  using folder = configFolder()
+  const missing = { kind: 'lmdb', path: folder.at('data/sessions') }
+  expect(await check(provider.url, provider.url, { store: missing })).toMatchObject({
+    status: 0,
+    lines: ['store.path: warning: is not there yet; the gateway creates it at its first start'],
+  })
+  const store = createLmdbStore({ path: folder.at('store'), now: Date.now })
+  await (await store).close()
+  const there = { kind: 'lmdb', path: folder.at('store') }
+  expect(await check(provider.url, provider.url, { store: there })).toMatchObject({ status: 0, lines: [] })
+  const broken = { kind: 'lmdb', path: folder.at('public/index.html') }
+  expect(await check(provider.url, provider.url, { store: broken })).toMatchObject({
+    status: 1,
+    lines: [expect.stringContaining('store.path: the store cannot be used')],
+  })
+})
