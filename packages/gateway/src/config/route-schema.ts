@@ -56,7 +56,9 @@ export function createRouteSchema(around: Surroundings) {
     static: filled('folder')
       .transform((path, ctx) => settle(around.site(path), around, ctx))
       .optional()
-      .describe('The folder of a single-page app, served below the route\'s path; unknown paths get its `index.html`. Either this or `upstream`.'),
+      .describe(
+        "The folder of a single-page app, served below the route's path; unknown paths get its `index.html`. Either this or `upstream`.",
+      ),
     stripPrefix: prefix()
       .optional()
       .describe('Cut off the front of the path before the request goes on: `/api` turns `/api/users` into `/users`.'),
