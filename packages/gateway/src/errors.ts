@@ -27,6 +27,11 @@ export const errors = {
     title: 'Sign-in was refused',
     hint: 'The identity provider refused the sign-in, or what it sent could not be trusted. Start again.',
   },
+  logout_token_invalid: {
+    status: 400,
+    title: 'Logout token refused',
+    hint: 'The logout token breaks a rule of OpenID Connect Back-Channel Logout. The log of the gateway says which.',
+  },
   login_required: { status: 401, title: 'Sign-in required', hint: 'Open loginUrl in the browser window.' },
   session_expired: {
     status: 401,
@@ -39,6 +44,11 @@ export const errors = {
     hint: 'Open stepUpUrl in the browser window.',
   },
   access_denied: { status: 403, title: 'Access denied', hint: 'This account lacks a role that the page needs.' },
+  session_limit: {
+    status: 403,
+    title: 'Too many sessions',
+    hint: 'This account is signed in on as many devices as it may be. Sign out on one of them, then sign in again.',
+  },
   csrf_rejected: {
     status: 403,
     title: 'Request refused',

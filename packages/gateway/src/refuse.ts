@@ -1,6 +1,6 @@
+import { loginUrl, pageOf } from './access/login-url.ts'
 import type { Respond } from './decision.ts'
 import { errors, Refusal } from './errors.ts'
-import { loginUrl, pageOf } from './login-url.ts'
 import { reasonOf } from './oidc/faults.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'

@@ -27,6 +27,8 @@ export interface HostileProvider extends AsyncDisposable {
   readonly issuedTokens: Set<string>
   /** Plays the user: takes the authorization URL, returns the callback URL to which the browser would be sent. */
   authorizeRedirect(authorizationUrl: string): string
+  /** Publishes a public key (JWK) beside its own, for tokens that a test makes itself. */
+  publish(jwk: object): void
   close(): Promise<void>
 }
 
@@ -48,6 +50,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
   const keys = await makeKeys(options.clientSecret)
   const jwk = { ...(await exportJWK(keys.own.publicKey)), kid: keys.kid, alg: 'RS256', use: 'sig' }
   const twist: Partial<Twists> = {}
+  const published: object[] = [jwk]
   const codes = new Map<string, Pending>()
   const accessTokens = new Set<string>()
   const issuedTokens = new Set<string>()
@@ -111,7 +114,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     '/token': token,
     '/jwks': () => {
       counts.jwks++
-      return json({ keys: [jwk] })
+      return json({ keys: published })
     },
     '/userinfo': ({ request }) => {
       counts.userinfo++
@@ -157,6 +160,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     },
     issuedTokens,
     authorizeRedirect,
+    publish: (key) => void published.push(key),
     close,
     [Symbol.asyncDispose]: close,
   }

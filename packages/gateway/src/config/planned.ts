@@ -7,7 +7,6 @@ import type { Path } from './review.ts'
 const plannedKeys = [
   'watch',
   'signals',
-  'session.perUser',
   'session.binding',
   'providers.*.par',
   'providers.*.dpop',
@@ -18,7 +17,6 @@ const plannedKeys = [
   'providers.*.identityProvider',
   'providers.*.identityProviders',
   'providers.*.identityPool',
-  'providers.*.logout.typ',
   'routes.*.origins',
 ] as const
 

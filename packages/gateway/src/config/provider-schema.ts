@@ -50,6 +50,12 @@ export function createProviderSchema(around: Surroundings) {
       .describe('The claims of the user that `/auth/session` shows to the page, besides `sub` and `iss`.'),
     logout: z
       .strictObject({
+        typ: z
+          .enum(['strict', 'lax'])
+          .default('strict')
+          .describe(
+            'Back-channel logout tokens: `strict` wants `typ: logout+jwt` and `exp`; `lax` takes those of earlier drafts.',
+          ),
         idTokenHint: z
           .boolean({ error: 'write true or false' })
           .default(false)

@@ -47,6 +47,16 @@ function createSections(around: Surroundings) {
       .describe(
         'How long a replaced value still works, for requests that were under way. Later it is a copy: the session ends.',
       ),
+    perUser: z
+      .strictObject({
+        max: z.number().int().min(1).max(1000).describe('How many sessions one user may have at once.'),
+        action: z
+          .enum(['evict-oldest', 'refuse'])
+          .default('evict-oldest')
+          .describe('At one more: `evict-oldest` ends the one that was unused for longest, `refuse` the sign-in.'),
+      })
+      .prefault({ max: 20 })
+      .describe('A limit of sessions for each user.'),
     offline: offlineSchema
       .optional()
       .describe('What goes on while the provider is down and the access token has run out; without it: nothing.'),

@@ -6,6 +6,7 @@ import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.t
 import { withCircuitBreaker } from './circuit-breaker.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
+import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
 import { challengeOf, type PendingLogin } from './pending-login.ts'
 import { createSigningKeys } from './signing-keys.ts'
@@ -45,6 +46,8 @@ export interface ProviderClient {
   /** Redeems the code, and trusts nothing of the answer until its signature, nonce and subject are verified. */
   redeem(callback: CheckedCallback): Promise<SignedIn>
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
+  /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
+  verifyLogoutToken(token: string): Promise<LogoutToken>
   /** RP-initiated logout; undefined where the provider has none or was never reached. */
   logoutUrl(options: { returnTo: string; state: string; hint: string; idToken: string }): Promise<URL | undefined>
 }
@@ -182,6 +185,17 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     }
   }
 
+  async function checkLogoutToken(token: string): Promise<LogoutToken> {
+    const server = await metadata.get()
+    return await verifyLogoutToken(token, (header, input) => keys.keyOf(server, header, input), {
+      issuer: config.issuer,
+      clientId: config.clientId,
+      typ: config.logout.typ,
+      algorithms: server.id_token_signing_alg_values_supported,
+      now: now(),
+    })
+  }
+
   async function logoutUrl(logout: {
     returnTo: string
     state: string
@@ -200,7 +214,17 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     return url
   }
 
-  return { name, config, metadata, authorizationUrl, checkCallback, redeem, refresh, logoutUrl }
+  return {
+    name,
+    config,
+    metadata,
+    authorizationUrl,
+    checkCallback,
+    redeem,
+    refresh,
+    verifyLogoutToken: checkLogoutToken,
+    logoutUrl,
+  }
 }
 
 /** Where a browser is sent: over TLS unless the issuer itself is on loopback, or state and nonce travel in the clear. */

@@ -1,3 +1,4 @@
+import { createLocalJWKSet, errors, type FlattenedJWSInput, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { type Fetch, ProviderFault } from './bounded-fetch.ts'
 import { createTokenBucket } from './token-bucket.ts'
@@ -5,6 +6,8 @@ import { createTokenBucket } from './token-bucket.ts'
 export interface SigningKeys {
   /** Verifies the signature of the ID token (or signed UserInfo) in an answer that the library has processed. */
   verify(server: oauth.AuthorizationServer, response: Response): Promise<void>
+  /** Finds the key of a token that came by itself (logout tokens), by the same rules. */
+  keyOf(server: oauth.AuthorizationServer, header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey>
 }
 
 /** Keys are read again after this long, so that one that the provider withdrew is not trusted for ever. */
@@ -65,19 +68,28 @@ export function createSigningKeys(options: { fetch: Fetch; allowHttp: boolean; n
     }
   }
 
-  return {
-    async verify(server, response) {
-      const before = flights
-      const keys = await usableKeys(server)
-      try {
-        await verifyWith(keys.jwks, server, response)
-      } catch (error) {
-        const isUnknownKey = error instanceof oauth.OperationProcessingError && error.code === oauth.KEY_SELECTION
-        if (!isUnknownKey || keys.flight > before || !mayLookAgain()) throw error
-        await verifyWith((await keysSince(server, before)).jwks, server, response)
-      }
-    },
+  /** Tries with the keys at hand, and once more with newer ones when these lack the key. */
+  async function withKeys<Found>(server: oauth.AuthorizationServer, attempt: (jwks: oauth.JWKS) => Promise<Found>) {
+    const before = flights
+    const keys = await usableKeys(server)
+    try {
+      return await attempt(keys.jwks)
+    } catch (error) {
+      if (!isUnknownKey(error) || keys.flight > before || !mayLookAgain()) throw error
+      return await attempt((await keysSince(server, before)).jwks)
+    }
   }
+
+  return {
+    verify: (server, response) => withKeys(server, (jwks) => verifyWith(jwks, server, response)),
+    keyOf: (server, header, token) =>
+      withKeys(server, async (jwks) => (await createLocalJWKSet(jwks as JSONWebKeySet)(header, token)) as CryptoKey),
+  }
+}
+
+function isUnknownKey(error: unknown): boolean {
+  if (error instanceof oauth.OperationProcessingError) return error.code === oauth.KEY_SELECTION
+  return error instanceof errors.JWKSNoMatchingKey
 }
 
 async function verifyWith(jwks: oauth.JWKS, server: oauth.AuthorizationServer, response: Response): Promise<void> {

@@ -1,7 +1,7 @@
+import { loginUrl } from '../access/login-url.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
-import { loginUrl } from '../login-url.ts'
 import type { Services } from '../services.ts'
 import { openOrRefuse } from './late-callback.ts'
 import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'

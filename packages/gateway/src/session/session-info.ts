@@ -2,9 +2,9 @@ import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { json } from '../protocol/json-response.ts'
-import { withRotation } from '../rotate-cookie.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession, Opened } from './record.ts'
+import { withRotation } from './rotate-cookie.ts'
 
 /** `GET /auth/session` says who is signed in; `POST` extends the session first, `?passive=1` does not extend it. */
 export function createSessionInfo(services: Services) {

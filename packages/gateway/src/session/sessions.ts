@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { type Cache, createCache } from './cache.ts'
 import { type CookieValue, formatCookieValue, hashSecret, newCookieValue, parseCookieValue } from './cookie-value.ts'
 import { createHandles } from './handle.ts'
-import { userIndex } from './indices.ts'
+import { providerSidIndex, userIndex } from './indices.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type Standing, standingOf } from './lineage.ts'
 import type { Generation, LiveSession, Opened, SessionRecord, Subject, Tokens } from './record.ts'
@@ -55,6 +55,8 @@ export interface Sessions {
   end(id: SessionId, reason: EndReason): Promise<boolean>
   /** The live sessions of a user, last used first. */
   ofUser(subject: Subject): Promise<ListedSession[]>
+  /** The live sessions that began with one sign-in at a provider. */
+  ofProviderSid(iss: string, sid: string): Promise<ListedSession[]>
   /** When the session ends if nothing more happens; milliseconds since the epoch. */
   expiry(session: LiveSession): { idleExpiresAt: number; expiresAt: number }
   handleOf(id: SessionId): string
@@ -271,16 +273,16 @@ export function createSessions(options: SessionsOptions): Sessions {
     return ended
   }
 
-  async function ofUser(subject: Subject): Promise<ListedSession[]> {
-    const listed: ListedSession[] = []
-    for (const id of await store.find(userIndex(subject))) {
+  async function listed(index: string): Promise<ListedSession[]> {
+    const found: ListedSession[] = []
+    for (const id of await store.find(index)) {
       const row = await rows.read(id)
       if (row.kind !== 'row') continue
       const lastSeenAt = Math.max(row.record.lastSeenAt, cache.get(id)?.lastSeenAt ?? 0)
       if (whyExpired(now(), lastSeenAt, row.record.absoluteExpiresAt, timeouts)) continue
-      listed.push({ id, handle: handles.handleOf(id), record: { ...row.record, lastSeenAt } })
+      found.push({ id, handle: handles.handleOf(id), record: { ...row.record, lastSeenAt } })
     }
-    return listed.sort((a, b) => b.record.lastSeenAt - a.record.lastSeenAt)
+    return found.sort((a, b) => b.record.lastSeenAt - a.record.lastSeenAt)
   }
 
   return {
@@ -291,7 +293,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     replaceTokens,
     refreshLeases: createRefreshLeases({ rows, now }),
     end,
-    ofUser,
+    ofUser: (subject) => listed(userIndex(subject)),
+    ofProviderSid: (iss, sid) => listed(providerSidIndex(iss, sid)),
     expiry: (session) => ({
       idleExpiresAt: expiresAt(session.lastSeenAt, session.record.absoluteExpiresAt, timeouts),
       expiresAt: session.record.absoluteExpiresAt,

@@ -35,6 +35,7 @@ export type EndReason =
   | 'limit'
   | 'refresh-rejected'
   | 'cookie-reused'
+  | 'provider-logout'
   | 'unreadable'
 
 export interface SessionStore {
@@ -63,6 +64,9 @@ export interface SessionStore {
 
   /** True the first time for a key, false until `expiresAt` afterwards: one-time use of states and token ids. */
   claim(key: string, expiresAt: number): Promise<boolean>
+
+  /** Gives a claim back, for what could not be done after all. */
+  release(key: string): Promise<void>
 
   /** Forgets what has expired; returns how many entries went. */
   sweep(): Promise<number>

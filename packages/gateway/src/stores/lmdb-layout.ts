@@ -27,6 +27,7 @@ const reasonCodes: Record<EndReason, number> = {
   unreadable: 7,
   limit: 8,
   'cookie-reused': 9,
+  'provider-logout': 10,
 }
 const reasons = new Map(Object.entries(reasonCodes).map(([reason, code]) => [code, reason as EndReason]))
 

@@ -171,6 +171,14 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       }
     },
 
+    async release(key) {
+      const hash = hashed(key)
+      for (;;) {
+        const before = claimedUntil(hash)
+        if (before === undefined || (await swapClaim(hash, before, undefined))) return
+      }
+    },
+
     async sweep() {
       // The slot of a reader that was killed pins its snapshot: without this the file grows for as long as we run.
       fresh(root).readerCheck()

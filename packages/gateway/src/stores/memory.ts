@@ -79,6 +79,11 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
       return true
     },
 
+    async release(key) {
+      usable()
+      claims.delete(key)
+    },
+
     async sweep() {
       usable()
       let forgotten = 0

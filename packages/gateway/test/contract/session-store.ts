@@ -326,6 +326,15 @@ export function describeSessionStore(
         expect(await store.claim('state-1', clock.now() + minute)).toBe(false)
       })
 
+      test('a claim that is given back can be claimed again; giving back what nobody has is no error', async () => {
+        expect(await store.claim('token-1', clock.now() + minute)).toBe(true)
+        await store.release('token-1')
+        await store.release('token-1')
+        await store.release('token-2')
+        expect(await store.claim('token-1', clock.now() + minute)).toBe(true)
+        expect(await store.claim('token-1', clock.now() + minute)).toBe(false)
+      })
+
       test('of many concurrent claims exactly one is true, fresh or after expiry', async () => {
         const key = 'k'.repeat(5_000)
         for (let round = 0; round < 2; round++) {

@@ -1,5 +1,5 @@
-import type { Config } from './config/schema.ts'
-import type { GatewayRequest } from './request.ts'
+import type { Config } from '../config/schema.ts'
+import type { GatewayRequest } from '../request.ts'
 
 /** The local address that starts a sign-in and leads back to `returnTo`. */
 export function loginUrl(config: Pick<Config, 'basePath'>, returnTo: string): string {

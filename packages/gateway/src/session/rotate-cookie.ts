@@ -1,7 +1,7 @@
-import type { Forward, Respond, ServeStatic } from './decision.ts'
-import type { GatewayRequest } from './request.ts'
-import type { Services } from './services.ts'
-import type { LiveSession } from './session/record.ts'
+import type { Forward, Respond, ServeStatic } from '../decision.ts'
+import type { GatewayRequest } from '../request.ts'
+import type { Services } from '../services.ts'
+import type { LiveSession } from './record.ts'
 
 type Answer = Forward | Respond | ServeStatic
 

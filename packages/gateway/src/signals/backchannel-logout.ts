@@ -1,0 +1,74 @@
+import type { Respond } from '../decision.ts'
+import type { EndpointRequest } from '../endpoint.ts'
+import { Refusal } from '../errors.ts'
+import { isProviderBroken, retryAfter } from '../oidc/faults.ts'
+import { refuseDuplicates } from '../oidc/login-start.ts'
+import type { LogoutToken } from '../oidc/logout-token.ts'
+import type { ProviderClient } from '../oidc/provider-client.ts'
+import { json } from '../protocol/json-response.ts'
+import { printable } from '../protocol/printable.ts'
+import type { Services } from '../services.ts'
+
+/** A `jti` is remembered for longer than a token with it could be taken for new; milliseconds. */
+const rememberFor = 30 * 60_000
+
+/**
+ * `POST /auth/backchannel-logout/{provider}`: the provider says, server to server, that a sign-in or a user is over. 200 also
+ * when there is nothing to end any more. @see OpenID Connect Back-Channel Logout §2.5–2.8
+ */
+export function createBackchannelLogout(services: Services) {
+  const { log, now, providers, sessions, store } = services
+
+  return async (request: EndpointRequest): Promise<Respond> => {
+    const provider = providers.get(request.name)
+    if (!provider) throw new Refusal('not_found')
+    const token = await verified(provider, request)
+    const claim = `logout:${provider.config.issuer} ${token.jti}`
+    try {
+      if (!(await store.claim(claim, now() + rememberFor))) throw invalid('this token was used already')
+      const ended = await endSessions(provider, token).catch(async (fault: unknown) => {
+        // Not done, so the provider may try again with the same token.
+        await store.release(claim)
+        throw fault
+      })
+      log.info({ event: 'authn_backchannel_logout', provider: provider.name, ended, requestId: request.requestId })
+    } catch (cause) {
+      throw cause instanceof Refusal ? cause : new Refusal('store_unavailable', { cause })
+    }
+    return json(200, {})
+  }
+
+  async function verified(provider: ProviderClient, request: EndpointRequest): Promise<LogoutToken> {
+    const form = new URLSearchParams(Buffer.from(request.body).toString())
+    refuseDuplicates(form)
+    const token = form.get('logout_token')
+    if (!request.fields.contentType?.startsWith('application/x-www-form-urlencoded') || !token) {
+      throw invalid('no logout_token in an urlencoded form')
+    }
+    try {
+      return await provider.verifyLogoutToken(token)
+    } catch (cause) {
+      if (isProviderBroken(cause)) {
+        throw new Refusal('provider_unavailable', { cause, headers: ['Retry-After', String(retryAfter(cause))] })
+      }
+      throw invalid(printable(cause instanceof Error ? cause.message : String(cause)))
+    }
+  }
+
+  async function endSessions(provider: ProviderClient, { sid, sub }: LogoutToken): Promise<number> {
+    const { issuer: iss } = provider.config
+    // With a sid it is that sign-in, and a sub beside it must be its user: a sid alone could be another provider user's.
+    const found =
+      sid === undefined ? await sessions.ofUser({ iss, sub: String(sub) }) : await sessions.ofProviderSid(iss, sid)
+    let ended = 0
+    for (const { id, record } of found) {
+      if (record.provider !== provider.name || (sub !== undefined && record.subject.sub !== sub)) continue
+      if (await sessions.end(id, 'provider-logout')) ended++
+    }
+    return ended
+  }
+}
+
+function invalid(cause: string): Refusal {
+  return new Refusal('logout_token_invalid', { cause })
+}
