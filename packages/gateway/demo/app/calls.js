@@ -65,7 +65,6 @@ function startStream(card) {
     if (running) return running.abort()
     running = new AbortController()
     button.textContent = 'Stop'
-    button.ariaPressed = 'true'
     answer.replaceChildren()
     try {
       for await (const { time, text } of events(card.dataset.stream, running.signal)) {
@@ -77,6 +76,5 @@ function startStream(card) {
     }
     running = undefined
     button.textContent = 'Watch'
-    button.ariaPressed = 'false'
   }
 }

@@ -56,8 +56,8 @@ async function openDesk({ user, roles, ...times }) {
       .replace(/[^a-z0-9]/gi, '')
       .slice(0, 4)
       .toUpperCase()
-  startPanel(demo)
-  if (location.hash) $(location.hash)?.scrollIntoView()
+  if (demo?.before) startPanel(demo)
+  document.getElementById(location.hash.slice(1))?.scrollIntoView()
 }
 
 function say(text, ...more) {

@@ -10,6 +10,7 @@ import { $, timeLeft } from './ui.js'
 export function showTimes(times, readSession) {
   let now = times
   let longestIdle = 0
+  let askedAtEnd = false
 
   function draw() {
     const idle = Date.parse(now.idleExpiresAt) - Date.now()
@@ -19,13 +20,20 @@ export function showTimes(times, readSession) {
     $('#idle-bar').value = idle / longestIdle
     $('#absolute-left').textContent = timeLeft(absolute)
     $('#absolute-bar').value = absolute / (Date.parse(now.expiresAt) - Date.parse(now.authTime))
-    if (Math.min(idle, absolute) <= 0) ended()
+    return Math.min(idle, absolute)
   }
 
   function refresh(newer) {
     if (newer === undefined) return ended()
+    askedAtEnd &&= newer.idleExpiresAt === now.idleExpiresAt
     now = newer
     draw()
+  }
+
+  function tick() {
+    if (draw() > 0 || askedAtEnd) return
+    askedAtEnd = true
+    ask() // the server knows: another tab may have kept the session alive, or this clock is wrong
   }
 
   function ended() {
@@ -34,8 +42,9 @@ export function showTimes(times, readSession) {
     dispatchEvent(new CustomEvent('signed-out', { detail: { title: 'Your session ended.' } }))
   }
 
-  const ticking = setInterval(draw, 1000)
-  const asking = setInterval(() => readSession().then(refresh, () => {}), 60_000)
+  const ticking = setInterval(tick, 1000)
+  const ask = () => readSession().then(refresh, () => {})
+  const asking = setInterval(ask, 60_000)
   draw()
   return refresh
 }

@@ -4,7 +4,7 @@ import type { Path } from './review.ts'
  * What the interface names and this version does not do yet. It is refused with its own words, never ignored: somebody
  * counts on it. An entry leaves this table when the feature arrives, and the schema takes the key over.
  */
-const plannedKeys = [
+export const plannedKeys = [
   'watch',
   'signals',
   'session.binding',
@@ -20,7 +20,7 @@ const plannedKeys = [
   'routes.*.origins',
 ] as const
 
-const plannedValues: readonly {
+export const plannedValues: readonly {
   readonly at: string
   readonly is: (value: unknown) => boolean
   readonly instead: string

@@ -77,13 +77,13 @@ export function hasUnreadBody(request: IncomingMessage): boolean {
 const lingering = 1000
 
 /**
- * The answer that is being written is the last of its connection. After it we send FIN, then read and forget for a moment:
- * closing a socket with unread bytes makes TCP send RST, and the client would lose the answer. @see RFC 9112 §9.6
+ * `response` becomes the last answer of its connection. After it we send FIN, then read and forget for a moment: closing a
+ * socket with unread bytes makes TCP send RST, and the client would lose the answer. @see RFC 9112 §9.6
  */
-export function closeAfterAnswer(connection: Connection): void {
+export function closeAfter(connection: Connection, response?: ServerResponse): void {
+  if (response !== undefined) response.shouldKeepAlive = false
   if (connection.closing) return
   connection.closing = true
-  if (connection.response !== undefined && !connection.response.headersSent) connection.response.shouldKeepAlive = false
   const { socket } = connection
   // node:http calls this when the last answer is flushed; its own version closes at once.
   socket.destroySoon = () => {

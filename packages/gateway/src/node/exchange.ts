@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Forward, Respond } from '../decision.ts'
 import { siftResponse } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
-import { type Abortable, type Connection, closeAfterAnswer, hasBody } from './connection.ts'
+import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
 
 export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'payload_too_large'
@@ -108,7 +108,7 @@ export class Exchange implements Abortable {
     this.#seen = this.#around.now
     this.#resume = resume
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
-    if (this.body !== null && !this.#request.complete) closeAfterAnswer(this.#connection)
+    if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.#decision.response, this.#around.flagged))
     this.#state = 'streaming'
     // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
@@ -199,7 +199,8 @@ export class Exchange implements Abortable {
     this.body?.destroy()
     // A truncated answer must not look whole: no last chunk, no end, a cut connection.
     if (begun) this.#response.destroy()
-    else respond(this.#request, this.#response, this.#around.unavailable(code))
+    // What the upstream's answer would have carried is due with this one too: the new value of a rotated session cookie.
+    else respond(this.#request, this.#response, this.#around.unavailable(code), this.#decision.response.add)
   }
 }
 

@@ -17,7 +17,7 @@ export interface ForwarderOptions {
 }
 
 export interface Forwarder {
-  /** Streams the request to the upstream and the answer back. Never throws. */
+  /** Streams the request to the upstream and the answer back. Throws only for an upstream that is no URL. */
   forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
   /** Cuts what still runs and closes all upstream connections. */
   close(): Promise<void>
@@ -69,7 +69,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
     forward(request, response, decision) {
       const length = declaredLength(request)
       if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
-        respond(request, response, unavailable('payload_too_large'))
+        respond(request, response, unavailable('payload_too_large'), decision.response.add)
         return
       }
       const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)

@@ -1,6 +1,6 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Respond } from '../decision.ts'
-import { type Connection, closeAfterAnswer, connectionOf, hasUnreadBody } from './connection.ts'
+import { closeAfter, connectionOf, hasUnreadBody } from './connection.ts'
 
 /** A refused body up to this size is read and forgotten, and the connection lives on. */
 const drained = 64 * 1024
@@ -17,7 +17,9 @@ export function respond(
     response.destroy()
     return
   }
-  if (mustClose(request, answer)) closeAfterAnswer(connectionOf(request.socket))
+  // Nobody is there any more, and node:http reports such a write as an error that would end the process.
+  if (response.destroyed || request.socket.destroyed) return
+  if (mustClose(request, answer)) closeAfter(connectionOf(request.socket), response)
   const bodiless = answer.status === 204 || answer.status === 304
   const length = bodiless ? [] : ['Content-Length', String(Buffer.byteLength(answer.body))]
   response.writeHead(answer.status, [...answer.headers, ...missing(extra, answer.headers), ...length])
@@ -40,14 +42,4 @@ function mustClose(request: IncomingMessage, answer: Respond): boolean {
   if (!hasUnreadBody(request)) return false
   const length = request.headers['content-length']
   return length === undefined || Number(length) > drained || request.headers.expect !== undefined
-}
-
-/** Answers a request that node:http could not read, on the bare socket, and closes it. */
-export function respondRaw(connection: Connection, answer: Respond): void {
-  const lines = [`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`]
-  for (let i = 0; i < answer.headers.length; i += 2) lines.push(`${answer.headers[i]}: ${answer.headers[i + 1]}`)
-  lines.push(`Content-Length: ${Buffer.byteLength(answer.body)}`, 'Connection: close', '', answer.body)
-  closeAfterAnswer(connection)
-  connection.socket.write(lines.join('\r\n'))
-  connection.socket.destroySoon()
 }

@@ -5,10 +5,11 @@ import type { Logger } from 'pino'
 import type { Decision, Endpoint, Forward, Respond, ServeStatic } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
 import { ClientGone, declaredLength, invite, readBody } from './body.ts'
-import { type Connection, closeAfterAnswer, connectionOf, isIdle } from './connection.ts'
+import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
 import { createRequestIds } from './request-id.ts'
-import { respond, respondRaw } from './respond.ts'
+import { respond } from './respond.ts'
 import { watchForStalled } from './stalled.ts'
+import { answerUnreadable } from './unreadable.ts'
 
 /** Times in milliseconds. */
 export interface Limits {
@@ -60,6 +61,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   const requestId = options.requestId ?? createRequestIds()
   const limits = { ...defaults, ...options.limits }
   const connections = new Set<Connection>()
+  /** Those in the middle of a TLS handshake included. */
+  const sockets = new Set<Socket>()
   let draining = false
 
   function receive(request: IncomingMessage, response: ServerResponse): void {
@@ -71,7 +74,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     if (draining) response.shouldKeepAlive = false
     // node:http would drop the surplus silently: another reader of the request would then see other headers than we do.
     if (request.rawHeaders.length > 2 * limits.headerCount) {
-      closeAfterAnswer(connection)
+      closeAfter(connection, response)
       respond(request, response, framingError('headers_too_large'))
       return
     }
@@ -104,11 +107,21 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 
   function carryOut(request: IncomingMessage, response: ServerResponse, decision: Decision): void {
-    if (decision.kind !== 'endpoint' && decision.sent !== undefined) response.once('finish', decision.sent)
-    if (decision.kind === 'forward') options.forward(request, response, decision)
-    else if (decision.kind === 'respond') respond(request, response, decision)
-    else if (decision.kind === 'static') options.serveStatic(request, response, decision)
-    else void runEndpoint(request, response, decision)
+    if (decision.kind === 'endpoint') {
+      void runEndpoint(request, response, decision)
+      return
+    }
+    const { sent } = decision
+    if (sent !== undefined) response.once('finish', sent)
+    try {
+      if (decision.kind === 'forward') options.forward(request, response, decision)
+      else if (decision.kind === 'static') options.serveStatic(request, response, decision)
+      else respond(request, response, decision)
+    } catch (error) {
+      // The answer to the fault is another one.
+      if (sent !== undefined) response.removeListener('finish', sent)
+      throw error
+    }
   }
 
   async function runEndpoint(request: IncomingMessage, response: ServerResponse, endpoint: Endpoint) {
@@ -133,26 +146,6 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     } catch (second) {
       log.error({ err: second, requestId: id }, 'the answer to a fault failed')
       response.destroy()
-    }
-  }
-
-  /** What llhttp refuses never becomes a request. @see https://nodejs.org/api/http.html#event-clienterror */
-  function unreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-    const connection = connectionOf(socket)
-    const { request, response } = connection
-    log.debug({ code: error.code, peer: connection.peer }, 'unreadable request')
-    // An answer now would be taken for that of an earlier request, or land in the middle of one.
-    const busy = response !== undefined && !response.writableFinished
-    const inBody = busy && request?.complete === false && response.socket !== null && !response.headersSent
-    const gone = !socket.writable || error.code === 'ECONNRESET' || error.code === 'HPE_INVALID_EOF_STATE'
-    if (gone || connection.closing || (busy && !inBody)) {
-      socket.destroy()
-      return
-    }
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-      respondRaw(connection, { kind: 'respond', status: 408, headers: [], body: '' })
-    } else {
-      respondRaw(connection, framingError(error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'bad_request'))
     }
   }
 
@@ -185,6 +178,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   // 0: keep them all, so that `receive` can count. The bytes are limited.
   server.maxHeadersCount = 0
 
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     const connection = connectionOf(socket)
     connections.add(connection)
@@ -193,18 +190,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   server.on('request', receive)
   // Decided first: a refused upload isn't sent at all. Whoever takes the body sends the 100 (`invite`).
   server.on('checkContinue', receive)
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    const connection = connectionOf(request.socket)
-    connection.response = response
-    closeAfterAnswer(connection)
-    respond(request, response, { kind: 'respond', status: 417, headers: [], body: '' })
-  })
-  // We are no forward proxy: CONNECT never reaches the guard. (There is no 'upgrade' listener: an Upgrade is ignored.)
-  server.on('connect', (request: IncomingMessage, socket: Socket) => {
-    socket.on('error', () => socket.destroy())
-    respondRaw(connectionOf(request.socket), framingError('bad_request'))
-  })
-  server.on('clientError', unreadable)
+  answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })
+  server.on('error', (err) => log.error({ err }, 'the listener failed'))
   const stopWatching = watchForStalled(connections, limits.stalledAfter)
 
   return {
@@ -228,7 +215,9 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       }
       endIdle()
       const again = setInterval(endIdle, 50)
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy()
+      }, graceMs)
       await closed
       clearInterval(again)
       clearTimeout(cut)

@@ -35,7 +35,7 @@ export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles
     }
     for (let i = 0; i < headers.length; i += 2) response.appendHeader(headers[i] as string, headers[i + 1] as string)
     // Set here and not by sirv, so that they are on a 304 as well (RFC 9110 §15.4.5).
-    response.setHeader('Cache-Control', cacheControl(file))
+    response.setHeader('Cache-Control', cacheControl(file, headers))
     response.setHeader('Vary', 'Accept-Encoding')
     keepEtag(request, response)
     keepPlainRange(request)
@@ -104,7 +104,11 @@ function isNavigation({ headers }: IncomingMessage): boolean {
 const fingerprint = /[-.](?=[\w-]*\d)(?:(?=[0-9a-f]*[a-f])[0-9a-f]{8,}|(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{8,})\./
 
 /** A hash that isn't recognised costs a 304; a word or a date taken for a hash would pin an old file for a year. */
-function cacheControl(file: string): string {
+function cacheControl(file: string, decided: readonly string[]): string {
+  const own = decided.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'cache-control')
+  if (own !== -1) return decided[own + 1] as string
+  // A cache that kept a cookie with a script would give one user's session to the next.
+  if (decided.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'set-cookie')) return 'no-store'
   const name = file.slice(file.lastIndexOf('/') + 1)
   return !name.endsWith('.html') && fingerprint.test(name) ? 'public, max-age=31536000, immutable' : 'no-cache'
 }

@@ -8,6 +8,8 @@ import { timingSafeEqual } from '../protocol/timing-safe.ts'
 import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
 import type { JsonObject } from '../session/json.ts'
+import type { SessionId } from '../session/store.ts'
+import { makeRoom } from '../session/user-limit.ts'
 import { asRefusal, reasonOf } from './faults.ts'
 import { lateCallback, openOrRefuse } from './late-callback.ts'
 import { refuseDuplicates } from './login-start.ts'
@@ -69,10 +71,12 @@ export function createCallback(services: Services) {
     if (!(await claimState(login))) return await lateCallback(services, request)
     const signedIn = await provider.redeem(callback)
     if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
+    const others = otherLogins(request, login)
+    const replaced = await replacedBy(request, [login, ...others])
+    await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
     const cookie = await startSession(request, provider, signedIn)
     const { id } = parseCookieValue(cookie) as CookieValue
-    const others = otherLogins(request, login)
-    await endPrevious(request, [login, ...others])
+    await endAll(replaced)
     log.info({
       event: 'authn_login_success',
       provider: provider.name,
@@ -130,14 +134,15 @@ export function createCallback(services: Services) {
   }
 
   /** The sessions that this sign-in replaces die with it: no fixation, no orphans. @see ASVS 5.0 7.2.4 */
-  async function endPrevious(request: EndpointRequest, logins: readonly PendingLogin[]): Promise<void> {
+  async function replacedBy(request: EndpointRequest, logins: readonly PendingLogin[]): Promise<Set<SessionId>> {
+    const ids = new Set(logins.flatMap(({ previous }) => (previous === undefined ? [] : [previous])))
     const visible = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
-    const ids = new Set([
-      ...logins.map((login) => login.previous),
-      visible?.kind === 'live' ? visible.session.id : undefined,
-    ])
+    if (visible?.kind === 'live') ids.add(visible.session.id)
+    return ids
+  }
+
+  async function endAll(ids: ReadonlySet<SessionId>): Promise<void> {
     for (const id of ids) {
-      if (id === undefined) continue
       await sessions.end(id, 'replaced').catch((cause: unknown) => {
         throw new Refusal('store_unavailable', { cause })
       })

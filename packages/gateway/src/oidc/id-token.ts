@@ -18,6 +18,8 @@ export function checkIdToken(
   if (audience.length !== 1 || audience[0] !== answer.clientId) {
     throw new Error('the ID token has an audience besides this client')
   }
+  // §2: a name for a user, of at most 255 characters. An empty one would be the same user for everybody.
+  if (claims.sub === '' || claims.sub.length > 255) throw new Error('sub of the ID token names no user')
   // Rule 5: the library looks at azp only where there are several audiences.
   if (claims.azp !== undefined && claims.azp !== answer.clientId) {
     throw new Error('azp of the ID token is another client')

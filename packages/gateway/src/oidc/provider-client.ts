@@ -140,7 +140,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     return {
       tokens: tokensOf(answer, idToken, undefined),
       sub: idClaims.sub,
-      claims: { ...userInfo, ...(idClaims as unknown as JsonObject) },
+      claims: { ...aboutUser(userInfo), ...(idClaims as unknown as JsonObject) },
       authenticatedAt: idClaims.auth_time === undefined ? undefined : idClaims.auth_time * 1000,
     }
   }
@@ -238,6 +238,18 @@ function endpoint(
   if (url?.protocol === 'https:' || (allowHttp && url?.protocol === 'http:')) return url
   throw new ProviderFault(`the discovery document has no usable ${name}`)
 }
+
+/**
+ * UserInfo tells who the user is. How and when they signed in is told by the ID token alone: profiles hold attributes that
+ * users may edit, and one that is called `acr` must not pass for a step-up.
+ */
+function aboutUser(userInfo: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(userInfo).filter(([name]) => !ofAuthentication.has(name)))
+}
+
+const ofAuthentication: ReadonlySet<string> = new Set(
+  'iss aud azp exp nbf iat jti nonce auth_time acr amr sid at_hash c_hash s_hash'.split(' '),
+)
 
 /**
  * The secret in the Authorization header, form-encoded as RFC 6749 §2.3.1 asks. The library's own encodes `-`, `_` and `.`

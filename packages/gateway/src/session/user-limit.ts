@@ -14,9 +14,13 @@ export async function makeRoom(
   replaced: ReadonlySet<SessionId>,
 ): Promise<void> {
   const { max, action } = config.session.perUser
-  const others = (await sessions.ofUser(subject)).filter(({ id }) => !replaced.has(id))
-  if (others.length < max) return
-  if (action === 'refuse') throw new Refusal('session_limit', { cause: `${others.length} sessions` })
-  // Last used first: what is beyond the limit, counting the new one, was unused for longest.
-  for (const { id } of others.slice(max - 1)) await sessions.end(id, 'limit')
+  try {
+    const others = (await sessions.ofUser(subject)).filter(({ id }) => !replaced.has(id))
+    if (others.length < max) return
+    if (action === 'refuse') throw new Refusal('session_limit', { cause: `${others.length} sessions` })
+    // Last used first: what is beyond the limit, counting the new one, was unused for longest.
+    for (const { id } of others.slice(max - 1)) await sessions.end(id, 'limit')
+  } catch (cause) {
+    throw cause instanceof Refusal ? cause : new Refusal('store_unavailable', { cause })
+  }
 }

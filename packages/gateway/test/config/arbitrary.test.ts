@@ -136,7 +136,7 @@ test('no data crashes the loader, at the top or deep inside', () => {
   )
 })
 
-test('LG2 a secret that was written into the file, in whatever shape, is never repeated', () => {
+test('a secret that was written into the file, in whatever shape, is never repeated', () => {
   const shape = fc.letrec((tie) => ({
     any: fc.oneof(
       { depthSize: 'small' },

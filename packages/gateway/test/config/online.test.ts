@@ -71,7 +71,7 @@ test('everything answers: exit 0', async () => {
   })
 })
 
-test('AR3 another issuer, missing endpoints and an unfit client are findings: exit 1', async () => {
+test('another issuer, missing endpoints and an unfit client are findings: exit 1', async () => {
   await using provider = await local((url) => ({
     body: metadata(url, {
       issuer: `${url}/`,
@@ -90,7 +90,7 @@ test('AR3 another issuer, missing endpoints and an unfit client are findings: ex
   ])
 })
 
-test('AR1 a provider that does not list S256 is a note: Cognito is one', async () => {
+test('a provider that does not list S256 is a note: Cognito is one', async () => {
   const silent = { code_challenge_methods_supported: undefined, end_session_endpoint: undefined }
   await using provider = await local((url) => ({ body: metadata(url, silent) }))
   const { status, lines } = await check(provider.url, provider.url)

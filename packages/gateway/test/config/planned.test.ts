@@ -1,39 +1,71 @@
 import { expect, test } from 'vitest'
+import { keysAt } from '../../src/config/explain.ts'
+import { plannedKeys, plannedValues } from '../../src/config/planned.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { complaints, configOf, corp, route, variant } from './folder.ts'
 
-const remove = 'is planned, but not in this version; remove it'
-const value = 'this value is planned, but not in this version; write'
+type Section = Record<string, unknown>
 
-test.each([
-  ['watch', { watch: { audit: { file: 'a' } } }, remove],
-  ['signals', { signals: {} }, remove],
-  ...['perUser', 'binding'].map((key) => [`session.${key}`, { session: { [key]: '1m' } }, remove] as const),
-  ...[
-    'par',
-    'dpop',
-    'clientKey',
-    'userPoolId',
-    'domain',
-    'apiEndpoint',
-    'identityProvider',
-    'identityProviders',
-    'identityPool',
-  ].map((key) => [`providers.corp.${key}`, { providers: { corp: { ...corp, [key]: 'x' } } }, remove] as const),
-  ['providers.corp.logout.typ', { providers: { corp: { ...corp, logout: { typ: 'lax' } } } }, remove],
-  ['routes[0].origins', { routes: [route({ origins: [] })] }, remove],
-  ['workers', { workers: 4 }, `${value} 1`],
-  ['workers', { workers: 'auto' }, `${value} 1`],
-  ['providers.aws.kind', { providers: { aws: { kind: 'cognito', clientId: 'x' } } }, `${value} oidc`],
-  ['store.kind', { store: { kind: 'redis', url: 'redis://:hunter2@x' } }, `${value} lmdb or memory`],
-  ['routes[0].csrf', { routes: [route({ csrf: 'token' })] }, `${value} header`],
-  [
-    'routes[0].credential',
-    { routes: [route({ credential: { mint: { audience: 'x' } } })] },
-    `${value} none, access-token or id-token`,
-  ],
-  ['routes[0].upstream', { routes: [route({ upstream: 'ws://127.0.0.1:3000' })] }, `${value} an http address`],
-] as const)('%s is refused in words of its own, and only once', (path, sections, message) => {
-  expect(complaints(sections)).toEqual([`${path}: ${message}`])
+/** A working configuration with one thing changed: `routes.*.csrf` is the `csrf` of its only route. */
+function withValue(pattern: string, value: unknown): { path: string; sections: Section } {
+  const sections: Section = { providers: { corp }, routes: [route({})], session: {}, store: { kind: 'memory' } }
+  const keys = pattern.split('.')
+  const [root = ''] = keys
+  const path = pattern.replace('providers.*', 'providers.corp').replace('routes.*', 'routes[0]')
+  return { path, sections: { ...sections, [root]: put(sections[root], keys.slice(1), value) } }
+}
+
+function put(target: unknown, [key, ...rest]: readonly string[], value: unknown): unknown {
+  if (key === undefined) return value
+  if (Array.isArray(target)) return target.map((item) => put(item, rest, value))
+  const section = (target ?? {}) as Section
+  if (key === '*')
+    return Object.fromEntries(Object.entries(section).map(([name, item]) => [name, put(item, rest, value)]))
+  return { ...section, [key]: put(section[key], rest, value) }
+}
+
+test.each(plannedKeys)('%s is refused in words of its own, and only once', (pattern) => {
+  const { path, sections } = withValue(pattern, { any: 'thing' })
+  expect(complaints(sections)).toEqual([`${path}: is planned, but not in this version; remove it`])
+})
+
+test.each(plannedKeys)('%s is not in the schema: what has arrived leaves the table', (pattern) => {
+  const path = pattern.split('.')
+  expect(keysAt(configSchema, path.slice(0, -1))).not.toContain(path.at(-1))
+})
+
+/** What the interface promises and this version may still lack; where it has arrived, the table says nothing of it. */
+const promised: readonly (readonly [string, unknown])[] = [
+  ['workers', 4],
+  ['workers', 'auto'],
+  ...['cognito', 'okta', 'salesforce', 'entra', 'keycloak', 'auth0', 'google'].map(
+    (kind) => ['providers.*.kind', kind] as const,
+  ),
+  ...['redis', 'postgres', 'dynamodb'].map((kind) => ['store.kind', kind] as const),
+  ['routes.*.csrf', 'token'],
+  ['routes.*.credential', { exchange: { audience: 'x' } }],
+  ['routes.*.credential', { mint: { audience: 'x' } }],
+  ['routes.*.credential', { aws: { service: 's3' } }],
+  ['routes.*.upstream', 'ws://127.0.0.1:3000'],
+]
+
+test.each(promised.filter(([at, value]) => plannedValues.some((row) => row.at === at && row.is(value))))(
+  '%s: %j is refused in words of its own, and only once',
+  (pattern, value) => {
+    const { path, sections } = withValue(pattern, value)
+    expect(complaints(sections)).toEqual([
+      expect.stringMatching(
+        `^${path.replace('[0]', '\\[0\\]')}: this value is planned, but not in this version; write `,
+      ),
+    ])
+  },
+)
+
+test('what goes with a planned kind is not complained about: the kind says it all', () => {
+  const sections = { store: { kind: 'redis', url: 'redis://:hunter2@x' } }
+  if (plannedValues.some(({ at, is }) => at === 'store.kind' && is('redis'))) {
+    expect(complaints(sections)).toEqual([expect.stringMatching(/^store\.kind: /)])
+  }
 })
 
 test('one worker is what there is', () => {

@@ -75,7 +75,7 @@ describe('routes', () => {
     expect(complaints({ routes: [route({ csrf: 'off', timeout: 5, stripPrefix: '/x' })] })).toHaveLength(3)
   })
 
-  test('ST2 a static folder may hold neither the configuration, nor the keys, nor the store', () => {
+  test('a static folder may hold neither the configuration, nor the keys, nor the store', () => {
     const site = (folder: string) => route({ upstream: undefined, static: folder })
     expect(problemsOf(variant({ routes: [site('.')] }), { 'index.html': '' })).toEqual([
       expect.stringContaining('this folder would publish the configuration'),
@@ -93,7 +93,7 @@ describe('routes', () => {
 })
 
 describe('the rest', () => {
-  test('TO1 TO2 idle is not longer than absolute', () => {
+  test('idle is not longer than absolute', () => {
     expect(complaints({ session: { idle: '2h', absolute: '1h' } })).toEqual([
       'session.idle: is longer than session.absolute, so it would never take effect; write less',
     ])

@@ -26,7 +26,7 @@ test.each([
   expect(complaints(withSecret(value))).toEqual([`providers.corp.clientSecret: ${literal}`])
 })
 
-test('LG2 a fault in the YAML around a secret does not repeat it either', () => {
+test('a fault in the YAML around a secret does not repeat it either', () => {
   const broken = [
     'clientSecret: "hunter2hunter2',
     'clientSecret: hunter2hunter2: x',

@@ -112,7 +112,7 @@ describe('addresses', () => {
     expect(found[0]).not.toContain('hunter2')
   })
 
-  test('PX9 trusted proxies are networks; one address is a network of one', () => {
+  test('trusted proxies are networks; one address is a network of one', () => {
     const trustedProxies = ['10.0.0.0/8', '192.0.2.7', 'fd00::/8', '::1']
     expect(configOf(variant({ trustedProxies })).trustedProxies).toEqual([
       '10.0.0.0/8',
@@ -199,7 +199,7 @@ describe('small texts', () => {
     expect(complaints({ providers: {} })).toEqual(['providers: name at least one provider'])
   })
 
-  test('LG3 the policy header is one line of ASCII', () => {
+  test('the policy header is one line of ASCII', () => {
     expect(configOf(variant({ headers: { csp: "default-src 'self'" } })).headers.csp).toBe("default-src 'self'")
     for (const csp of ['', 'a\r\nSet-Cookie: x', 'ä', 'a\u0000'])
       expect(complaints({ headers: { csp } })).toHaveLength(1)

@@ -81,7 +81,7 @@ test('the demo: sign in, call the API, let the attacker try both pages, sign out
   expect(page.url()).toBe(`${demo.origin}/`)
   expect(await page.locator('#roles').innerText()).toMatch(/admin\s+staff/)
 
-  await page.getByRole('button', { name: 'Call the API' }).click()
+  await page.getByRole('button', { name: 'Call the API', exact: true }).click()
   await page.getByText('200 · Good evening, Nora Vance').waitFor()
   expect(await page.locator('[data-call="/api/hello"] .facts').innerText()).toMatch(/Bearer token, \d+ characters/)
   await page.getByRole('button', { name: 'Open the report' }).click()
@@ -122,7 +122,7 @@ test('a user without the role sees why the report is closed, and the session lis
   await browser.page.locator('#session-list').getByRole('button', { name: 'End' }).click()
   await expect.poll(() => browser.page.locator('#session-list li').count()).toBe(1)
 
-  await elsewhere.page.getByRole('button', { name: 'Call the API' }).click()
+  await elsewhere.page.getByRole('button', { name: 'Call the API', exact: true }).click()
   await elsewhere.page.getByRole('button', { name: 'Sign in again' }).waitFor()
 })
 

@@ -50,7 +50,8 @@ export function shorten(value) {
 export function looksRandom(run) {
   if (/^sha(256|384|512)-/.test(run)) return false // an integrity hash is public
   if (!/[a-z]/.test(run) || !/[A-Z]/.test(run) || !/\d/.test(run)) return false
-  return switches(run) / run.length > 0.38 && entropy(run) > 4.2
+  const words = run.split(/[-_]+/) // a slug's words change their class of letters once, at most
+  return words.reduce((sum, word) => sum + switches(word), 0) / run.length > 0.38 && entropy(run) > 4.2
 }
 
 function isJoseHeader(value) {
