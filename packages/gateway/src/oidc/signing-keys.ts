@@ -1,4 +1,11 @@
-import { createLocalJWKSet, errors, type FlattenedJWSInput, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
+import {
+  type CryptoKey,
+  createLocalJWKSet,
+  errors,
+  type FlattenedJWSInput,
+  type JSONWebKeySet,
+  type JWSHeaderParameters,
+} from 'jose'
 import * as oauth from 'oauth4webapi'
 import { type Fetch, ProviderFault } from './bounded-fetch.ts'
 import { createTokenBucket } from './token-bucket.ts'
