@@ -61,7 +61,7 @@ export function createGuard(services: Services): Guard {
   function read(head: RequestHead, requestId: string): GatewayRequest {
     if (head.method === 'TRACE' || head.method === 'CONNECT')
       throw new Refusal('method_not_allowed', { cause: head.method })
-    const fields = siftRequest(head.rawHeaders, isGatewayCookie)
+    const fields = siftRequest(head.rawHeaders, isGatewayCookie, head.strictlyParsed)
     if (fields.problem !== undefined) throw new Refusal('bad_request', { cause: fields.problem })
     const target = readTarget(head.target)
     if (target.kind === 'refused') throw new Refusal('bad_request', { cause: target.reason })

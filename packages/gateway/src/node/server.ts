@@ -88,6 +88,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
         method: request.method as string,
         target: request.url as string,
         rawHeaders: request.rawHeaders,
+        strictlyParsed: true,
         peer: connection.peer,
       })
       if (decision instanceof Promise) decideLater(request, response, decision)

@@ -5,6 +5,11 @@ export interface RequestHead {
   readonly target: string
   /** name, value, name, value, … exactly as on the wire. */
   readonly rawHeaders: readonly string[]
+  /**
+   * True when the carrier's parser has refused every character that a header value may not have (RFC 9110 §5.5), as
+   * llhttp does: then nobody looks for them again.
+   */
+  readonly strictlyParsed?: boolean
   /** The address of the TCP peer, without port. */
   readonly peer: string
 }

@@ -159,7 +159,20 @@ function add(name: string, rule: NameRule): void {
 
 /** What becomes of a header of this name, in whatever letter case. */
 export function ruleOf(name: string): NameRule {
-  return bySpelling.get(name) ?? classify(name)
+  return bySpelling.get(name) ?? learned.get(name) ?? learn(name)
+}
+
+/**
+ * An application's own names (`X-Client-Version`) come with every request: their rule is kept. A bounded number of them,
+ * since names come from clients.
+ */
+const learned = new Map<string, NameRule>()
+const maxLearned = 500
+
+function learn(name: string): NameRule {
+  const rule = classify(name)
+  if (learned.size < maxLearned && name.length <= 64) learned.set(name, rule)
+  return rule
 }
 
 /**

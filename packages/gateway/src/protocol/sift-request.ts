@@ -36,9 +36,14 @@ export interface SiftedRequest {
 
 /**
  * Sifts raw header lines (name, value, …) in one pass. `ours` says whether a cookie name is the gateway's.
+ * `strictlyParsed`: see RequestHead.
  * A carrier of HTTP/2 or 3 joins Cookie crumbs by `; ` first (RFC 9113 §8.2.3); over HTTP/1.1 two are an ambiguity.
  */
-export function siftRequest(rawHeaders: readonly string[], ours: (cookieName: string) => boolean): SiftedRequest {
+export function siftRequest(
+  rawHeaders: readonly string[],
+  ours: (cookieName: string) => boolean,
+  strictlyParsed = false,
+): SiftedRequest {
   const values = new Array<string | undefined>(SLOTS).fill(undefined)
   const forward: string[] = []
   let problem: string | undefined
@@ -47,7 +52,7 @@ export function siftRequest(rawHeaders: readonly string[], ours: (cookieName: st
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
     const rule = ruleOf(name)
-    if (FORBIDDEN.test(value)) problem ??= 'forbidden character in a header value'
+    if (!strictlyParsed && FORBIDDEN.test(value)) problem ??= 'forbidden character in a header value'
     if (rule.slot !== -1) {
       const before = values[rule.slot]
       if (before === undefined) values[rule.slot] = value

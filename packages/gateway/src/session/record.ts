@@ -66,6 +66,8 @@ export interface LiveSession {
   /** The newest cookie value: its number, and the SHA-256 of its secret. */
   readonly generation: number
   readonly secretHash: Buffer
+  /** The newest secret itself, once it was presented and proved: comparing with it saves a hash on every request. */
+  secret?: string
   /** Milliseconds since the epoch; ahead of `record.lastSeenAt`, which is written only now and then. */
   lastSeenAt: number
 }

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual as sameText } from '../protocol/timing-safe.ts'
 import { type Cache, createCache } from './cache.ts'
 import { type CookieValue, formatCookieValue, hashSecret, newCookieValue, parseCookieValue } from './cookie-value.ts'
 import { createHandles } from './handle.ts'
@@ -97,9 +98,15 @@ export function createSessions(options: SessionsOptions): Sessions {
     const known = cache.get(cookie.id)
     // The cache never answers alone: the version in the store shows what other processes ended or changed.
     if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie)
+    // Constant time, here and below: the time of a refusal tells nothing about the secret.
+    if (known.generation === cookie.generation && known.secret !== undefined && sameText(known.secret, cookie.secret)) {
+      return live(known, true)
+    }
     const presented = hashSecret(cookie.secret)
-    // Constant time: the time of a refusal tells nothing about the secret.
-    if (known.generation === cookie.generation && timingSafeEqual(known.secretHash, presented)) return live(known, true)
+    if (known.generation === cookie.generation && timingSafeEqual(known.secretHash, presented)) {
+      known.secret = cookie.secret
+      return live(known, true)
+    }
     const standing = standingIn(known.record, cookie, presented)
     return refusal(known.id, standing) ?? live(known, standing.kind === 'current')
   }
@@ -188,12 +195,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   /** The row was written by this process: what is cached of it is brought up to date instead of read again. */
   function cached(id: SessionId, row: Row): void {
     const known = cache.get(id)
-    if (known?.version !== row.version - 1) return
-    const newest = row.record.lineage.at(-1)
-    if (newest === undefined) return
-    const secretHash =
-      newest.number === known.generation ? known.secretHash : Buffer.from(newest.secretHash, 'base64url')
-    cache.set(id, { ...known, version: row.version, record: row.record, generation: newest.number, secretHash })
+    if (known?.version === row.version - 1) cache.set(id, withRow(known, row))
   }
 
   function touch(session: LiveSession): void {
@@ -261,7 +263,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const opened = await load(cookie)
       return opened.kind === 'live' ? opened.session : undefined
     }
-    const next = { ...session, version: row.version, record: row.record, tokens, lastSeenAt: session.lastSeenAt }
+    const next = { ...withRow(session, row), tokens }
     cache.set(session.id, next)
     return next
   }
@@ -304,3 +306,12 @@ export function createSessions(options: SessionsOptions): Sessions {
 }
 
 const unknown: Opened = { kind: 'unknown' }
+
+/** A session as its changed row has it. A secret that was proved for one generation proves nothing for the next. */
+function withRow(session: LiveSession, { record, version }: Row): LiveSession {
+  const { secret: _, ...rest } = session
+  const newest = record.lineage.at(-1)
+  if (newest === undefined || newest.number === session.generation) return { ...session, version, record }
+  const secretHash = Buffer.from(newest.secretHash, 'base64url')
+  return { ...rest, version, record, generation: newest.number, secretHash }
+}

@@ -145,8 +145,25 @@ describe('framing', () => {
     await wire.until(/ok$/)
     wire.socket.destroy()
     expect(heads).toEqual([
-      { method: 'GET', target: '/a/%2e%2E//b;c?d#e', rawHeaders: ['hOsT', 'a', 'X', '1', 'X', '2'], peer: '127.0.0.1' },
+      {
+        method: 'GET',
+        target: '/a/%2e%2E//b;c?d#e',
+        rawHeaders: ['hOsT', 'a', 'X', '1', 'X', '2'],
+        strictlyParsed: true,
+        peer: '127.0.0.1',
+      },
     ])
+  })
+
+  test('PX6 the parser refuses every character that a header value may not have: the guard need not look again', async () => {
+    await using carrier = await startCarrier(() => text(200, 'ok'))
+    const bytes = Array.from({ length: 256 }, (_, byte) => byte)
+    const allowed = bytes.filter((byte) => byte === 0x09 || (byte >= 0x20 && byte <= 0x7e) || byte >= 0x80)
+    for (const byte of bytes.filter((one) => !allowed.includes(one))) {
+      const wire = await openWire(carrier.port, `GET / HTTP/1.1\r\n${host}X: a${String.fromCharCode(byte)}b\r\n\r\n`)
+      expect(statusLines(await wire.closed), `byte ${byte}`).toEqual(['HTTP/1.1 400'])
+    }
+    expect(carrier.decided).toEqual([])
   })
 })
 

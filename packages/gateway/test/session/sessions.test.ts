@@ -20,7 +20,9 @@ const ada = {
   address: '127.0.0.1',
 }
 
-function world(options: { ring?: ReturnType<typeof createKeyRing>; store?: SessionStore; clock?: FakeClock } = {}) {
+function world(
+  options: { rotate?: number; ring?: ReturnType<typeof createKeyRing>; store?: SessionStore; clock?: FakeClock } = {},
+) {
   const clock = options.clock ?? new FakeClock()
   const ring = options.ring ?? createKeyRing([newRingKey(0)])
   const store = options.store ?? createMemoryStore({ now: clock.now })
@@ -30,7 +32,7 @@ function world(options: { ring?: ReturnType<typeof createKeyRing>; store?: Sessi
     createSessions({
       store,
       ring,
-      timeouts: { idle: 30 * minute, absolute: 12 * hour, rotate: 13 * hour, grace: 30_000 },
+      timeouts: { idle: 30 * minute, absolute: 12 * hour, rotate: options.rotate ?? 13 * hour, grace: 30_000 },
       now: clock.now,
       onEvent: (event) => events.push(event),
       onFault: (fault) => faults.push(fault),
@@ -193,4 +195,23 @@ test('a user sees their own sessions, by a handle that opens nothing, and nobody
   const listed = await sessions.ofUser(ada.subject)
   expect(new Set(listed.map((one) => one.id))).toEqual(new Set(mine.map(idOf)))
   for (const { handle, id } of listed) expect(handle).not.toContain(id)
+})
+
+test('a secret that was proved for one value of the cookie is worth nothing under the number of the next', async () => {
+  const { clock, sessions } = world({ rotate: 15 * minute })
+  const first = await sessions.create(ada, tokens)
+  for (let at = 0; at < 2; at++) await sessions.open(first)
+  clock.advance(15 * minute)
+  const opened = await sessions.open(first)
+  if (opened.kind !== 'live' || !opened.rotationDue) throw new Error('no rotation')
+  const rotated = await sessions.rotate(opened.session, first)
+  const second = String(rotated?.cookie)
+  expect(await sessions.open(second)).toMatchObject({ kind: 'live' })
+  expect(await sessions.open(first.replace('.1.', '.2.'))).toEqual({ kind: 'unknown' })
+  expect(await sessions.open(second.replace('.2.', '.1.'))).toEqual({ kind: 'unknown' })
+  // New tokens written with the first value, while the second is the newest: the first stays the superseded one.
+  await sessions.replaceTokens(opened.session, first, { ...tokens, accessToken: 'fresh' })
+  expect(await sessions.open(second)).toMatchObject({ kind: 'live', session: { tokens: { accessToken: 'fresh' } } })
+  clock.advance(minute)
+  expect(await sessions.open(first)).toEqual({ kind: 'ended', reason: 'cookie-reused' })
 })

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
@@ -8,6 +9,7 @@ import { clientOf } from '../../../testkit/src/config.ts'
 import type { Twists } from '../../../testkit/src/hostile-provider.ts'
 import type { Page } from '../../../testkit/src/page.ts'
 import { createWorld } from '../../../testkit/src/world.ts'
+import { checkIdToken } from '../../src/oidc/id-token.ts'
 import { createHostileWorld, type HostileWorld } from './hostile-world.ts'
 
 const minute = 60_000
@@ -69,7 +71,7 @@ const cases: Case[] = [
     reason: /key/,
   },
   { name: 'unknown kid', twist: () => ({ header: { kid: 'unknown' } }), reason: /key/ },
-  { name: 'critical header', twist: () => ({ header: { crit: ['exp'], exp: 1 } }), reason: /crit/ },
+  { name: 'critical header', twist: () => ({ header: { crit: ['b64'], b64: true } }), reason: /crit/ },
   { name: 'no ID token', twist: () => ({ noIdToken: true }), reason: /id_token/ },
 ]
 
@@ -180,16 +182,29 @@ test('IT1 a subject made of control characters and markup stays text: in the ses
   expect(hostile.world.upstream.last().header('x-coatcheck-user')).toMatch(/^[\x21-\x7e]+$/)
 })
 
-test('IT1 an access token put in the place of the one that the ID token was issued with is refused by at_hash', async () => {
-  await using world = await createWorld()
-  const swap = (body: string) => JSON.stringify({ ...JSON.parse(body), access_token: 'of-somebody-else' })
-  const restore = world.provider.tamper('/token', swap)
-  const page = await world.browser().signIn({ as: 'ada' })
-  expect(page.status).toBe(400)
-  expect(String(world.log.events('authn_login_fail')[0]?.reason)).toContain('at_hash')
-  expect(world.provider.userinfoRequests).toBe(0)
-  restore()
-  expect((await world.browser().signIn({ as: 'ada' })).status).toBe(200)
+test('IT1 at_hash binds the access token, by the hash that the signature’s algorithm names', () => {
+  const now = Date.now()
+  const check = (alg: string, accessToken: string, digest: string) => {
+    const hashed = createHash(digest).update('the access token').digest()
+    const at_hash = hashed.subarray(0, hashed.length / 2).toString('base64url')
+    const idToken = `${Buffer.from(JSON.stringify({ alg })).toString('base64url')}.e30.sig`
+    const seconds = Math.floor(now / 1000)
+    const claims = { iss: 'https://idp', sub: 'ada', aud: 'web', iat: seconds, exp: seconds + 60, at_hash }
+    checkIdToken(claims, { idToken, accessToken, clientId: 'web', now })
+  }
+  const digests = {
+    RS256: 'sha256',
+    ES256: 'sha256',
+    PS384: 'sha384',
+    ES512: 'sha512',
+    EdDSA: 'sha512',
+    Ed25519: 'sha512',
+  }
+  for (const [alg, digest] of Object.entries(digests)) {
+    expect(() => check(alg, 'the access token', digest), alg).not.toThrow()
+    expect(() => check(alg, 'another access token', digest), alg).toThrow('at_hash')
+    expect(() => check(alg, 'the access token', digest === 'sha256' ? 'sha512' : 'sha256'), alg).toThrow('at_hash')
+  }
 })
 
 test('IT1 an ID token of an earlier sign-in of the same user is refused: its nonce is another sign-in’s', async () => {
@@ -354,7 +369,6 @@ test('IT4 OU1 keys that can not be read: the last known ones serve for an hour, 
 const broken: Record<string, NonNullable<Twists['answer']>[string]> = {
   'HTML, 200': { status: 200, body: '<!doctype html><title>Please sign in to the proxy</title>' },
   'HTML that calls itself JSON': { status: 200, type: 'application/json', body: '<html>' },
-  'JSON that calls itself HTML': { status: 200, type: 'text/html', body: '{}' },
   'nothing, 200': { status: 200, type: 'application/json', body: '' },
   'half of JSON': { status: 200, type: 'application/json', body: '{"access_token":"half' },
   'an error of its own, 500': { status: 500, body: '<h1>Internal error at /srv/idp</h1>' },
@@ -394,7 +408,7 @@ test('OU1 a redirect of the token or UserInfo endpoint is not followed: secret, 
 })
 
 test('OU1 an answer that never ends, is slow, or unpacks to gigabytes holds nobody: 503 after the timeout', async () => {
-  // The limit is ten seconds; here each lasts a hundredth.
+  // The limit is ten seconds; here each lasts a fiftieth.
   const timeout = AbortSignal.timeout.bind(AbortSignal)
   const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 50))
   try {
@@ -411,12 +425,10 @@ test('OU1 an answer that never ends, is slow, or unpacks to gigabytes holds nobo
     })
     for (const path of ['drip', 'silent', 'bomb']) {
       await using hostile = await createHostileWorld()
-      const honest = `${hostile.provider.issuer}/token`
       hostile.twist({ metadata: { token_endpoint: `${elsewhere.url}${path}` } })
       const began = performance.now()
       expectNoSession(hostile, await hostile.signIn(), 503, 'provider_unavailable', path)
       expect(performance.now() - began, path).toBeLessThan(3000)
-      expect(honest).not.toContain(path)
     }
     timers.forEach(clearInterval)
     expect(elsewhere.requests).toBe(3)
@@ -434,6 +446,7 @@ test('AR3 OU1 a discovery endpoint that answers with anything but its document: 
   const answers = Object.entries({
     ...broken,
     redirect,
+    'JSON without an issuer': { status: 200, type: 'application/json', body: '{}' },
     'a list': { status: 200, type: 'application/json', body: '[]' },
   })
   for (const [name, answer] of answers) {
