@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, Server, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Logger } from 'pino'
-import type { Decision, Endpoint, Forward, Respond, ServeStatic } from '../decision.ts'
+import type { Decision, Endpoint, Forward, Respond, Sent, ServeStatic } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
 import { ClientGone, declaredLength, invite, readBody } from './body.ts'
-import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
+import { type Connection, closeAfter, connectionOf } from './connection.ts'
+import { drain } from './drain.ts'
 import { createRequestIds } from './request-id.ts'
 import { respond } from './respond.ts'
 import { watchForStalled } from './stalled.ts'
@@ -112,17 +113,11 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       void runEndpoint(request, response, decision)
       return
     }
-    const { sent } = decision
-    if (sent !== undefined) response.once('finish', sent)
-    try {
+    whenSent(response, decision, () => {
       if (decision.kind === 'forward') options.forward(request, response, decision)
       else if (decision.kind === 'static') options.serveStatic(request, response, decision)
       else respond(request, response, decision)
-    } catch (error) {
-      // The answer to the fault is another one.
-      if (sent !== undefined) response.removeListener('finish', sent)
-      throw error
-    }
+    })
   }
 
   async function runEndpoint(request: IncomingMessage, response: ServerResponse, endpoint: Endpoint) {
@@ -132,8 +127,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       if (!tooLarge) invite(request, response)
       const body = tooLarge ? undefined : await readBody(request, endpoint.maxBody)
       const answer = body === undefined ? framingError('payload_too_large') : await endpoint.run(body)
-      if (answer.sent !== undefined) response.once('finish', answer.sent)
-      respond(request, response, answer)
+      whenSent(response, answer, () => respond(request, response, answer))
     } catch (error) {
       if (!(error instanceof ClientGone)) fault(request, response, error)
     }
@@ -192,7 +186,6 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   // Decided first: a refused upload isn't sent at all. Whoever takes the body sends the 100 (`invite`).
   server.on('checkContinue', receive)
   answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })
-  server.on('error', (err) => log.error({ err }, 'the listener failed'))
   const stopWatching = watchForStalled(connections, limits.stalledAfter)
 
   return {
@@ -201,30 +194,29 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
         server.once('error', reject)
         server.listen(port, host, () => {
           server.removeListener('error', reject)
+          server.on('error', (err) => log.error({ err }, 'the listener failed'))
           resolve((server.address() as AddressInfo).port)
         })
       }),
     async close({ graceMs }) {
       draining = true
-      // Not http.Server's close: it destroys connections whose answer is ended but not flushed.
-      const closed = new Promise<void>((resolve) => Server.prototype.close.call(server, () => resolve()))
-      const endIdle = () => {
-        for (const connection of connections) {
-          if (isIdle(connection)) connection.socket.destroy()
-          else if (connection.response?.headersSent === false) connection.response.shouldKeepAlive = false
-        }
-      }
-      endIdle()
-      const again = setInterval(endIdle, 50)
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy()
-      }, graceMs)
-      await closed
-      clearInterval(again)
-      clearTimeout(cut)
+      await drain(server, { connections, sockets, graceMs })
       stopWatching()
-      // Now there is nothing left to destroy; this ends node:http's own timer.
-      server.close(() => {})
     },
+  }
+}
+
+/** The listener hears of this answer only: if writing it fails, another one takes its place. */
+function whenSent(response: ServerResponse, { sent }: { sent?: Sent }, write: () => void): void {
+  if (sent === undefined) {
+    write()
+    return
+  }
+  response.once('finish', sent)
+  try {
+    write()
+  } catch (error) {
+    response.removeListener('finish', sent)
+    throw error
   }
 }

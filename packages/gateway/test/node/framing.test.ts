@@ -87,6 +87,43 @@ describe('framing', () => {
     expect(await wire.closed).not.toContain('400')
   })
 
+  test('PX6 a body that breaks its framing on the way ends the connection, and the upstream request', async () => {
+    let aborted = false
+    await using upstream = await startUpstream((req) => {
+      req.resume().on('close', () => {
+        aborted = !req.complete
+      })
+    })
+    await using carrier = await startCarrier((head) => forwardTo(upstream.url, head))
+    const wire = await openWire(
+      carrier.port,
+      `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`,
+    )
+    await eventually(() => carrier.decided.length === 1)
+    await pause(50)
+    wire.socket.write(`zz\r\nGET /smuggled HTTP/1.1\r\n${host}\r\n`)
+    expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 400'])
+    await eventually(() => aborted)
+    expect(carrier.decided).toEqual(['POST /'])
+  })
+
+  test('PX6 a late refusal ends its connection even if the next request was read before', async () => {
+    await using carrier = await startCarrier(({ target }) =>
+      target === '/bad' ? pause(50).then(() => text(400, 'no')) : text(200, 'ok'),
+    )
+    const wire = await openWire(carrier.port, `GET /bad HTTP/1.1\r\n${host}\r\nGET /next HTTP/1.1\r\n${host}\r\n`)
+    expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 400'])
+  })
+
+  test('PX6 CONNECT behind a request in flight is not answered in its place', async () => {
+    await using carrier = await startCarrier(() => pause(100).then(() => text(200, 'late')))
+    const wire = await openWire(
+      carrier.port,
+      `GET / HTTP/1.1\r\n${host}\r\nCONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n`,
+    )
+    expect(await wire.closed).not.toContain('400')
+  })
+
   test('PX6 CONNECT is refused before anything is decided', async () => {
     await using carrier = await startCarrier(() => text(200, 'ok'))
     const wire = await openWire(

@@ -1,4 +1,4 @@
-import { request } from 'node:https'
+import { type RequestOptions, request } from 'node:https'
 import { text as readText } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { eventually, forwardTo, openWire, pause, startCarrier, startUpstream, statusLines, text } from './carrier.ts'
@@ -32,6 +32,16 @@ describe('endpoints', () => {
     expect(ran).toBe(false)
   })
 
+  test('a client that leaves while its endpoint runs is no fault', async () => {
+    const run = () => pause(50).then(() => text(200, 'late'))
+    await using carrier = await startCarrier(() => ({ kind: 'endpoint', maxBody: 5, run }))
+    const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await eventually(() => carrier.decided.length === 1)
+    wire.socket.destroy()
+    await pause(100)
+    expect(carrier.logged).toEqual([])
+  })
+
   test('a client that leaves in the middle of its body is no fault', async () => {
     await using carrier = await startCarrier(() => ({ kind: 'endpoint', maxBody: 5, run: async () => text(200, '') }))
     const wire = await openWire(carrier.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab')
@@ -57,6 +67,57 @@ describe('faults', () => {
     const response = await fetch(carrier.url)
     expect([response.status, await response.text()]).toEqual([500, '{"code":"internal_error"}'])
     expect(carrier.logged).toEqual([{ err: expect.any(Error), requestId: expect.stringMatching(/^[\w-]{12,}$/) }])
+  })
+})
+
+describe('the news that an answer was sent', () => {
+  const count = () => {
+    const calls = { sent: 0, listener: () => void calls.sent++ }
+    return calls
+  }
+
+  test('comes once, with the answer', async () => {
+    const calls = count()
+    await using carrier = await startCarrier(() => ({ ...text(200, 'x'), sent: calls.listener }))
+    await (await fetch(carrier.url)).text()
+    await eventually(() => calls.sent === 1)
+  })
+
+  test('does not come for the answer to a fault in its place', async () => {
+    const calls = count()
+    const bad = { ...text(200, 'x', ['X', 'a\r\nb']), sent: calls.listener }
+    await using carrier = await startCarrier(({ target }) =>
+      target === '/' ? bad : { kind: 'endpoint', maxBody: 0, run: async () => bad },
+    )
+    for (const path of ['/', '/endpoint']) expect((await fetch(carrier.url + path)).status).toBe(500)
+    await pause(20)
+    expect(calls.sent).toBe(0)
+  })
+
+  test('does not come when the client left before', async () => {
+    const calls = count()
+    await using carrier = await startCarrier(() => pause(50).then(() => ({ ...text(200, 'x'), sent: calls.listener })))
+    const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await eventually(() => carrier.decided.length === 1)
+    wire.socket.destroy()
+    await pause(100)
+    expect([calls.sent, carrier.logged]).toEqual([0, []])
+  })
+
+  test.each([
+    ['does not answer', 502, {}],
+    ['is sent too much', 413, { maxBody: 1 }],
+  ])('an upstream that %s: the refusal carries the new cookie, so that it is not lost', async (_, status, change) => {
+    const calls = count()
+    const rules = { allowSetCookie: [], dropCors: true, noStore: true, defaults: [] }
+    const response = { ...rules, add: ['Set-Cookie', '__Host-session=new; Secure'] }
+    await using carrier = await startCarrier((head) => ({
+      ...forwardTo('http://127.0.0.1:1', head, { response, ...change }),
+      sent: calls.listener,
+    }))
+    const answer = await fetch(carrier.url, { method: 'POST', body: 'hello' })
+    expect([answer.status, answer.headers.getSetCookie()]).toEqual([status, ['__Host-session=new; Secure']])
+    await eventually(() => calls.sent === 1)
   })
 })
 
@@ -111,19 +172,35 @@ describe('graceful stop', () => {
   })
 })
 
-test('TLS speaks HTTP/1.1 alone, 1.2 or newer', async () => {
-  const { generate } = await import('selfsigned')
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }])
-  await using carrier = await startCarrier(({ peer }) => text(200, peer), { tls: { cert, key } })
-  const answer = await new Promise<string>((resolve, reject) => {
-    const options = { rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'], agent: false as const }
-    request(carrier.url, options, (response) => resolve(readText(response)))
-      .on('error', reject)
-      .end()
+describe('TLS', () => {
+  const certificate = import('selfsigned').then(async ({ generate }) => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }])
+    return { cert, key }
   })
-  expect(answer).toBe('127.0.0.1')
-  const old = { rejectUnauthorized: false, maxVersion: 'TLSv1.1', minVersion: 'TLSv1', agent: false } as const
-  await expect(
-    new Promise((resolve, reject) => request(carrier.url, old, resolve).on('error', reject).end()),
-  ).rejects.toThrow()
+  const ask = (url: string, options: RequestOptions & { ALPNProtocols?: string[] } = {}) =>
+    new Promise<string>((resolve, reject) => {
+      request(url, { rejectUnauthorized: false, agent: false, ...options }, (response) => resolve(readText(response)))
+        .on('error', reject)
+        .end()
+    })
+
+  test('speaks HTTP/1.1 alone, over 1.2 or newer', async () => {
+    await using carrier = await startCarrier(({ peer }) => text(200, peer), { tls: await certificate })
+    expect(await ask(carrier.url, { ALPNProtocols: ['h2', 'http/1.1'] })).toBe('127.0.0.1')
+    await expect(ask(carrier.url, { ALPNProtocols: ['h2'] })).rejects.toThrow()
+    await expect(ask(carrier.url, { maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })).rejects.toThrow()
+  })
+
+  test('requests in flight finish at a stop; half a handshake does not hold it up', async () => {
+    const decide = () => pause(200).then(() => text(200, 'done'))
+    await using carrier = await startCarrier(decide, { tls: await certificate })
+    const answer = ask(carrier.url)
+    const silent = await openWire(carrier.port)
+    await eventually(() => carrier.decided.length === 1)
+    const started = performance.now()
+    await carrier.server.close({ graceMs: 500 })
+    expect(performance.now() - started).toBeLessThan(1000)
+    expect(await answer).toBe('done')
+    await silent.closed
+  })
 })

@@ -86,6 +86,16 @@ describe('what is served', () => {
     }
   })
 
+  test('PX4 an answer with a cookie is kept by no cache, and what was decided about caching stands', async () => {
+    const ask = async (headers: string[]) => {
+      await using one = await startCarrier(({ target }) => ({ kind: 'static', root, path: target, headers }))
+      return (await fetch(`${one.url}/assets/app-B8fKq2Lx.js`)).headers
+    }
+    const rotated = await ask(['Set-Cookie', '__Host-session=new'])
+    expect([rotated.get('Cache-Control'), rotated.getSetCookie()]).toEqual(['no-store', ['__Host-session=new']])
+    expect((await ask(['Cache-Control', 'private, no-cache'])).get('Cache-Control')).toBe('private, no-cache')
+  })
+
   test('SH1 the security headers are on 200, 304 and 404 alike', async () => {
     const fresh = await get('/data.txt')
     const tag = fresh.headers.etag as string

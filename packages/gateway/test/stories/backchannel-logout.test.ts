@@ -208,14 +208,12 @@ test('LO7 front-channel: iss and sid both or neither, a foreign one is ignored, 
   const { world, provider } = given
   const user = await signIn(given, 'user', 'session-1')
   const frame = (query: string) =>
-    world
-      .browser('frame')
-      .fetch(`/auth/frontchannel-logout/evil${query}`, {
-        from: provider.issuer,
-        csrf: false,
-        mode: 'navigate',
-        dest: 'iframe',
-      })
+    world.browser('frame').fetch(`/auth/frontchannel-logout/evil${query}`, {
+      from: provider.issuer,
+      csrf: false,
+      mode: 'navigate',
+      dest: 'iframe',
+    })
   const iss = encodeURIComponent(provider.issuer)
   expect((await frame(`?iss=${iss}`)).status).toBe(400)
   expect((await frame('?sid=session-1')).status).toBe(400)
