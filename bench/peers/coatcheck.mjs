@@ -1,0 +1,63 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fetchText, signIn } from '../lib/http.mjs'
+import { Missing, rootFolder } from '../lib/parts.mjs'
+import { ready, start } from '../lib/process.mjs'
+
+export const gatewayProgram = join(rootFolder, 'packages/gateway/dist/cli/main.js')
+
+/** The configuration of a deployment: lmdb store, an access token for the API, the header rule against CSRF. */
+const configuration = ({ port, upstream, issuer }) => `origin: http://127.0.0.1:${port}
+listen: { host: 127.0.0.1, port: ${port} }
+providers:
+  bench:
+    kind: oidc
+    issuer: ${issuer}
+    clientId: coatcheck
+    clientSecret: { env: BENCH_CLIENT_SECRET }
+    scope: openid profile email
+defaultProvider: bench
+session: { idle: 8h, absolute: 12h }
+store: { kind: lmdb, path: data/sessions }
+routes:
+  - path: /api/*
+    upstream: ${upstream.url}
+    access: authenticated
+    credential: access-token
+    maxBody: 10gb
+`
+
+/** Writes a configuration into a folder of its own and starts the real command line on it. */
+export async function startGateway({ home, core, port, upstream, issuer, nodeArguments = [] }) {
+  if (!existsSync(gatewayProgram)) throw new Missing('the gateway is not built: npm run build')
+  mkdirSync(home, { recursive: true })
+  const file = join(home, 'coatcheck.yaml')
+  writeFileSync(file, configuration({ port, upstream, issuer }))
+  const args = [...nodeArguments, gatewayProgram, 'start', '-c', file]
+  const env = { NODE_ENV: 'production', BENCH_CLIENT_SECRET: 'bench-secret' }
+  const child = start(process.execPath, args, { core, env, log: join(home, 'out.log') })
+  await ready(child, port)
+  return child
+}
+
+/** `coatcheck start` as an operator runs it, signed in through the browser's redirects. */
+export function coatcheckPeer({ upstream, folder, core, port, issuer, nodeArguments }) {
+  let child
+  return {
+    name: '**Coatcheck**',
+    key: 'coatcheck',
+    guarded: true,
+    async start() {
+      child = await startGateway({ home: join(folder, 'coatcheck'), core, port, upstream, issuer, nodeArguments })
+      const url = `http://127.0.0.1:${port}`
+      const jar = await signIn(`${url}/auth/login`)
+      const cookie = jar.split('; ').find((pair) => pair.startsWith('__Host-Http-session=')) ?? ''
+      const session = await fetchText(`${url}/auth/session`, { headers: { cookie } })
+      if (!JSON.parse(session.text).authenticated) throw new Error('the sign-in left no session')
+      return { pid: child.pid, url, cookie }
+    },
+    stop: async () => child?.stop(),
+  }
+}
+
+coatcheckPeer.redirectPath = '/auth/callback/bench'
