@@ -17,7 +17,8 @@ providers:
     clientSecret: { env: BENCH_CLIENT_SECRET }
     scope: openid profile email
 defaultProvider: bench
-session: { idle: 8h, absolute: 12h }
+# wrk keeps the cookie that it began with.
+session: { idle: 8h, absolute: 12h, rotate: 8h }
 store: { kind: lmdb, path: data/sessions }
 routes:
   - path: /api/*

@@ -13,7 +13,7 @@ const store = createLmdbStore({ path: join(home, 'data/sessions'), now: Date.now
 const sessions = createSessions({
   store,
   ring: openKeyFile(join(home, 'coatcheck.keys'), Date.now),
-  timeouts: { idle: 8 * hour, absolute: 12 * hour },
+  timeouts: { idle: 8 * hour, absolute: 12 * hour, rotate: 8 * hour, grace: 30_000 },
   now: Date.now,
   onEvent: () => {},
   onFault: (fault) => {

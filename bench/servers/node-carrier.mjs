@@ -5,7 +5,7 @@ import { createNodeServer } from '../../packages/gateway/dist/node/server.js'
 
 const [, , port, upstream] = process.argv
 const NOT_FORWARDED = new Set(['host', 'connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'proxy-connection'])
-const response = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], add: [] }
+const response = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], pageDefaults: [], add: [] }
 const refusal = { kind: 'respond', status: 500, headers: [], body: '' }
 const log = { error: console.error, warn: console.error, debug() {} }
 

@@ -36,6 +36,8 @@ export interface ResponseRules {
   readonly noStore: boolean
   /** Set where the upstream did not: name, value, … with names in lower case. */
   readonly defaults: readonly string[]
+  /** The same, for what a browser shows as a page. */
+  readonly pageDefaults: readonly string[]
   /** Always added: Set-Cookie of a rotated session, `X-Request-Id`. */
   readonly add: readonly string[]
 }

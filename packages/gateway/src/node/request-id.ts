@@ -15,14 +15,15 @@ export function createRequestIds(): () => string {
 export function createTraceparents(): () => string {
   // 24 bytes for each; filled 256 at a time, because a call to the random source costs more than all the rest.
   const pool = Buffer.allocUnsafeSlow(24 * 256)
-  let offset = pool.length
+  let hex = ''
+  let offset = 0
   return () => {
-    if (offset === pool.length) {
-      randomFillSync(pool)
+    if (offset === hex.length) {
+      hex = randomFillSync(pool).toString('hex')
       offset = 0
     }
-    const hex = pool.toString('hex', offset, offset + 24)
-    offset += 24
-    return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`
+    const start = offset
+    offset += 48
+    return `00-${hex.slice(start, start + 32)}-${hex.slice(start + 32, offset)}-01`
   }
 }

@@ -11,11 +11,9 @@ const DEFAULT_CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; fra
 
 /** `same-origin` rather than the browsers' default: no other site learns even which origin a person comes from. `no-referrer`
  * would make browsers send `Origin: null` with a form post, and sign-out by form could not be told from a forgery. */
-const SHARED = [
-  ...['x-content-type-options', 'nosniff'],
-  ...['referrer-policy', 'same-origin'],
-  ...['cross-origin-resource-policy', 'same-origin'],
-]
+const REFERRER = ['referrer-policy', 'same-origin']
+
+const SHARED = [...['x-content-type-options', 'nosniff'], ...['cross-origin-resource-policy', 'same-origin']]
 
 /**
  * For the files that the gateway serves itself: name, value, …
@@ -27,17 +25,18 @@ export function securityHeaders(options: { https: boolean; csp?: string; host?: 
     ...transport(options),
     ...['content-security-policy', options.csp === undefined ? DEFAULT_CSP : completeCsp(options.csp)],
     ...['cross-origin-opener-policy', 'same-origin'],
+    ...REFERRER,
     ...SHARED,
   ]
 }
 
-/**
- * For answers of an upstream, where it did not decide itself. Milder, since the gateway doesn't know the page: no CSP but
- * against framing by other sites.
- */
+/** For any answer of an upstream, where it did not decide itself. */
 export function securityDefaults(options: { https: boolean; host?: string }): string[] {
-  return [...transport(options), 'content-security-policy', "frame-ancestors 'self'", ...SHARED]
+  return [...transport(options), ...SHARED]
 }
+
+/** For an upstream's pages, where it did not decide itself. Mild, since the gateway doesn't know the page: no framing by others. */
+export const pageDefaults: readonly string[] = ['content-security-policy', "frame-ancestors 'self'", ...REFERRER]
 
 function transport({ https, host }: { https: boolean; host?: string }): string[] {
   if (!https) return []

@@ -55,6 +55,7 @@ export function siftResponse(
   const out: string[] = []
   const seen: string[] = []
   let connection = ''
+  let isPage = false
 
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? ''
@@ -77,6 +78,7 @@ export function siftResponse(
       continue
     }
     if (kind !== Kind.setCookie && isAdded(lower, rules.add)) continue
+    if (kind === Kind.once && lower === 'content-type') isPage = PAGE.test(value)
     seen.push(lower)
     out.push(name, value)
   }
@@ -86,14 +88,26 @@ export function siftResponse(
     seen.push('cache-control')
     out.push('cache-control', 'no-store')
   }
-  const { defaults, add: added } = rules
+  const { defaults, pageDefaults, add: added } = rules
+  addMissing(defaults, added, { out, seen })
+  if (isPage) addMissing(pageDefaults, added, { out, seen })
+  for (let i = 0; i < added.length; i++) out.push(added[i] as string)
+  return out
+}
+
+function addMissing(
+  defaults: readonly string[],
+  added: readonly string[],
+  { out, seen }: { out: string[]; seen: readonly string[] },
+): void {
   for (let i = 0; i < defaults.length; i += 2) {
     const name = defaults[i] as string
     if (!seen.includes(name) && !isAdded(name, added)) out.push(name, defaults[i + 1] as string)
   }
-  for (let i = 0; i < added.length; i++) out.push(added[i] as string)
-  return out
 }
+
+/** What a browser shows in a window or frame, and may run scripts in. */
+const PAGE = /^\s*(?:text\/html|application\/xhtml\+xml|image\/svg\+xml|text\/xml|application\/xml)/i
 
 /** A value that a browser, or a proxy on the way to it, would cut or split (RFC 9110 §5.5). */
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/

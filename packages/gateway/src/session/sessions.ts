@@ -85,7 +85,7 @@ export interface SessionsOptions {
 
 export function createSessions(options: SessionsOptions): Sessions {
   const { store, ring, timeouts, now, onEvent, onFault } = options
-  const cache: Cache<SessionId, LiveSession> = createCache(options.cacheSize ?? 8192)
+  const cache: Cache<SessionId, LiveSession> = createCache(options.cacheSize ?? 4096)
   const rows = createRows(options)
   const handles = createHandles(ring)
   const rotation = createRotation({ rows, ring, timeouts, now, onFault, cached })

@@ -1,6 +1,6 @@
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules } from '../decision.ts'
-import { securityDefaults } from '../protocol/security-headers.ts'
+import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
@@ -25,6 +25,7 @@ export function createForward(
     dropCors: route.access !== 'public',
     noStore: route.access !== 'public' && route.cache === 'no-store',
     defaults: securityDefaults({ https: origin.protocol === 'https:' }),
+    pageDefaults,
     add: [],
   }
   const fixed = ['X-Forwarded-Proto', origin.protocol.slice(0, -1), 'X-Forwarded-Host', origin.host]

@@ -30,7 +30,7 @@ export function forwardTo(upstream: string, head: RequestHead, change: Partial<F
     const [name, value] = [head.rawHeaders[i] as string, head.rawHeaders[i + 1] as string]
     if (!/^(connection|keep-alive|upgrade|te|trailer|http2-settings)$/i.test(name)) headers.push(name, value)
   }
-  const response = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], add: [] }
+  const response = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], pageDefaults: [], add: [] }
   const { target: path } = head
   return { kind: 'forward', upstream, path, headers, response, timeout: 5000, maxBody: 1e9, ...change }
 }

@@ -109,7 +109,7 @@ describe('the news that an answer was sent', () => {
     ['is sent too much', 413, { maxBody: 1 }],
   ])('an upstream that %s: the refusal carries the new cookie, so that it is not lost', async (_, status, change) => {
     const calls = count()
-    const rules = { allowSetCookie: [], dropCors: true, noStore: true, defaults: [] }
+    const rules = { allowSetCookie: [], dropCors: true, noStore: true, defaults: [], pageDefaults: [] }
     const response = { ...rules, add: ['Set-Cookie', '__Host-session=new; Secure'] }
     await using carrier = await startCarrier((head) => ({
       ...forwardTo('http://127.0.0.1:1', head, { response, ...change }),

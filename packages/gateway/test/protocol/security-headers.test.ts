@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { securityDefaults, securityHeaders } from '../../src/protocol/security-headers.ts'
+import { pageDefaults, securityDefaults, securityHeaders } from '../../src/protocol/security-headers.ts'
 
 function named(headers: readonly string[]): Record<string, string> {
   return Object.fromEntries(headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1] ?? '']] : [])))
@@ -43,10 +43,15 @@ describe('SH1 what we serve', () => {
     expect(named(securityHeaders({ https: false, csp }))['content-security-policy']).toBe(whole)
   })
 
-  test('an upstream that says nothing is given transport, framing and sniffing protection', () => {
+  test('an upstream that says nothing is given transport and sniffing protection, and its pages may not be framed by others', () => {
     expect(Object.keys(named(securityDefaults({ https: true })))).toEqual([
-      ...['strict-transport-security', 'content-security-policy', 'x-content-type-options', 'referrer-policy'],
+      'strict-transport-security',
+      'x-content-type-options',
       'cross-origin-resource-policy',
     ])
+    expect(named(pageDefaults)).toEqual({
+      'content-security-policy': "frame-ancestors 'self'",
+      'referrer-policy': 'same-origin',
+    })
   })
 })

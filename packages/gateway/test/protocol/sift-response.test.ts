@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest'
 import type { ResponseRules } from '../../src/decision.ts'
 import { siftResponse } from '../../src/protocol/sift-response.ts'
 
-const open: ResponseRules = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], add: [] }
+const open: ResponseRules = {
+  allowSetCookie: [],
+  dropCors: false,
+  noStore: false,
+  defaults: [],
+  pageDefaults: [],
+  add: [],
+}
 
 describe('PX3 cookies of an upstream', () => {
   const rules = { ...open, allowSetCookie: ['theme', '__Host-session', '__host-session', ''] }
@@ -186,4 +193,16 @@ describe('headers of an upstream', () => {
       'invalid response header name',
     ])
   })
+})
+
+test('SH1 defaults for pages are added to pages only, and never over what the upstream set', () => {
+  const pageDefaults = ['content-security-policy', "frame-ancestors 'self'"]
+  const sift = (...headers: string[]) => siftResponse(headers, { ...open, pageDefaults }).join(' ')
+  for (const type of ['text/html', 'Text/HTML; charset=utf-8', 'application/xhtml+xml', 'image/svg+xml', ' text/xml']) {
+    expect(sift('Content-Type', type), type).toContain('frame-ancestors')
+  }
+  expect(sift('content-type', 'application/json')).not.toContain('frame-ancestors')
+  expect(sift('Content-Type', 'text/html', 'Content-Security-Policy', "default-src 'none'")).not.toContain(
+    'frame-ancestors',
+  )
 })
