@@ -38,6 +38,7 @@ function create(number) {
   const tokens = {
     accessToken: token(900),
     accessTokenExpiresAt: Date.now() + 12 * hour,
+    obtainedAt: Date.now(),
     refreshToken: token(300),
     idToken: token(900),
   }

@@ -24,7 +24,7 @@ export function createForward(
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
     noStore: route.access !== 'public' && route.cache === 'no-store',
-    defaults: securityDefaults({ https: origin.protocol === 'https:' }),
+    defaults: securityDefaults({ https: origin.protocol === 'https:', host: origin.host }),
     pageDefaults,
     add: [],
   }

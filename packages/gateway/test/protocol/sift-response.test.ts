@@ -24,6 +24,7 @@ describe('PX3 cookies of an upstream', () => {
       'other=1',
       'Theme=1',
       'theme',
+      'themes',
       '__Host-session=x',
       '__host-session=x',
       '=__Host-session=x',

@@ -376,3 +376,18 @@ test('PX10 an event stream arrives piece by piece, and a client that leaves take
   stream.abort()
   await expect.poll(() => world.upstream.open).toBe(0)
 })
+
+test('PX4 a page for the signed-in only is kept by no cache; a public one may be checked for changes', async () => {
+  await using world = await createWorld({
+    config: {
+      routes: [
+        { path: '/private/*', static: './public', access: 'authenticated' },
+        { path: '/*', static: './public', access: 'public' },
+      ],
+    },
+  })
+  const browser = await world.signedIn()
+  const page = await browser.visit('/private/index.html', { from: world.origin })
+  expect([page.status, page.header('cache-control')]).toEqual([200, 'no-store'])
+  expect((await browser.visit('/', { from: world.origin })).header('cache-control')).not.toBe('no-store')
+})
