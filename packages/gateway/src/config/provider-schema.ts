@@ -17,8 +17,8 @@ const authorizationParams = z
     for (const [name, value] of Object.entries(parameters)) {
       const message = ownParameters.has(name)
         ? `the gateway sets ${name} itself${name === 'scope' ? ' (from scope of this provider)' : ''}; remove it`
-        : name === 'response_mode' && value !== 'query' && value !== 'form_post'
-          ? 'write query or form_post: nothing else reaches a server'
+        : name === 'response_mode' && value !== 'query'
+          ? 'write query, or remove it: this version completes no sign-in that comes back in another way'
           : undefined
       if (message !== undefined) ctx.addIssue({ code: 'custom', message, path: [name] })
     }

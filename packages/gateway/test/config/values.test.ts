@@ -216,12 +216,14 @@ describe('small texts', () => {
     const provider = (keys: object) => complaints({ providers: { corp: { ...corp, ...keys } } })
     for (const scope of ['profile', '', 'openid  email', ' openid', 'openid\nx', 'open"id'])
       expect(provider({ scope })).toHaveLength(1)
-    expect(provider({ authorizationParams: { audience: 'api', response_mode: 'form_post' } })).toEqual([])
+    expect(provider({ authorizationParams: { audience: 'api', response_mode: 'query' } })).toEqual([])
     for (const name of ['state', 'nonce', 'code_challenge', 'redirect_uri', 'client_id', 'response_type']) {
       expect(provider({ authorizationParams: { [name]: 'x' } })).toEqual([
         `providers.corp.authorizationParams.${name}: the gateway sets ${name} itself; remove it`,
       ])
     }
-    expect(provider({ authorizationParams: { response_mode: 'fragment' } })).toHaveLength(1)
+    for (const response_mode of ['fragment', 'form_post']) {
+      expect(provider({ authorizationParams: { response_mode } })).toHaveLength(1)
+    }
   })
 })
