@@ -23,6 +23,10 @@ export interface Forward {
   readonly timeout: number
   /** Bytes that the request body may have; more is 413 and aborts the upstream request. */
   readonly maxBody: number
+  /** Names the request in the log, and on an error in place of the upstream's answer. */
+  readonly requestId: string
+  /** That error is for a person to read: a page. */
+  readonly navigation: boolean
   readonly sent?: Sent
 }
 

@@ -60,7 +60,7 @@ export function createGuard(services: Services): Guard {
   /** One reading of the request, or none: what another reader could take differently is refused, not repaired. */
   function read(head: RequestHead, requestId: string): GatewayRequest {
     if (head.method === 'TRACE' || head.method === 'CONNECT')
-      throw new Refusal('method_not_allowed', { cause: head.method })
+      throw new Refusal('method_not_allowed', { cause: head.method, headers: ['Allow', usualMethods] })
     const fields = siftRequest(head.rawHeaders, isGatewayCookie, head.strictlyParsed)
     if (fields.problem !== undefined) throw new Refusal('bad_request', { cause: fields.problem })
     const target = readTarget(head.target)
@@ -85,6 +85,9 @@ export function createGuard(services: Services): Guard {
     if (match.kind === 'method-not-allowed')
       throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
     const { route } = match
+    if (route.trespasses(request.path, request.head.method)) {
+      throw new Refusal('bad_request', { cause: 'the upstream may take the path for that of a stricter route' })
+    }
     if (route.access === 'public') {
       checkCsrf(route, request)
       return route.carryOut(request, undefined)
@@ -149,6 +152,9 @@ export function createGuard(services: Services): Guard {
 
   return { decide }
 }
+
+/** For TRACE and CONNECT, which are refused before a route is known. */
+const usualMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 const anonymous: Opened = { kind: 'unknown' }
 

@@ -2,10 +2,12 @@ import { loginUrl, pageOf } from './access/login-url.ts'
 import type { Respond } from './decision.ts'
 import { errors, Refusal } from './errors.ts'
 import { reasonOf } from './oidc/faults.ts'
+import { isGatewayCookie } from './protocol/cookies.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'
 import { printable } from './protocol/printable.ts'
 import { errorResponse } from './protocol/problem.ts'
+import { siftRequest } from './protocol/sift-request.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
 
@@ -22,7 +24,8 @@ export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>)
     const refusal = error instanceof Refusal ? error : new Refusal('internal_error', { cause: error })
     const { code, options } = refusal
     const { status } = errors[code]
-    const html = request !== undefined && isNavigation(request.fields)
+    // What could not be read as a request still shows whether a person waits for the answer.
+    const html = isNavigation(request?.fields ?? siftRequest(head.rawHeaders, isGatewayCookie))
     report(refusal, head, requestId, request)
     const members = { ...loginMembers(code, request), ...options.members }
     return errorResponse(code, {

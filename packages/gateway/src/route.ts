@@ -1,5 +1,6 @@
 import { createAssurance, type Shortfall } from './access/assurance.ts'
 import type { Routable } from './access/route-map.ts'
+import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import type { RouteConfig } from './config/schema.ts'
 import type { Decision } from './decision.ts'
 import { securityHeaders } from './protocol/security-headers.ts'
@@ -13,6 +14,7 @@ export interface Route extends Routable {
   readonly access: 'public' | 'session'
   readonly csrf: 'header' | 'off'
   allows(roles: readonly string[]): boolean
+  readonly trespasses: Trespasses
   /** What the sign-in of this session lacks for the route, if anything. */
   lacks(record: SessionRecord, now: number): Shortfall | undefined
   carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
@@ -25,6 +27,7 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
     lacks: createAssurance(config.access),
+    trespasses: createTrespasses(config, services.config.routes),
     allows: (roles: readonly string[]) => needed === undefined || needed.some((role) => roles.includes(role)),
   }
   if (config.static !== undefined) {

@@ -9,8 +9,10 @@ import { createForwarder } from './node/proxy.ts'
 import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
 import { errorResponse } from './protocol/problem.ts'
+import { transport } from './protocol/security-headers.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { openStore } from './stores/open.ts'
+import { addHeaders, withStrictTransport } from './strict-transport.ts'
 
 export interface GatewayOptions {
   /** As `loadConfig` gives it. */
@@ -44,16 +46,22 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const log = options.log ?? createLog({ level: config.log.level })
   const store = options.store ?? (await openStore(config.store, { now }))
   const services = createServices({ config, now, log, store })
-  const guard = createGuard(services)
+  const origin = new URL(config.origin)
+  const strict = transport({ https: origin.protocol === 'https:', host: origin.host })
+  const guard = withStrictTransport(createGuard(services), strict)
+  const failure: typeof errorResponse = (code, options) => addHeaders(errorResponse(code, options), strict)
   const { tls } = config.listen
 
-  const forwarder = createForwarder({ log, unavailable: (code) => errorResponse(code, { html: false }) })
+  const forwarder = createForwarder({
+    log,
+    unavailable: (code, { navigation, requestId }) => failure(code, { html: navigation, requestId }),
+  })
   const server = createNodeServer({
     decide: guard.decide,
     forward: forwarder.forward,
-    serveStatic: createStaticFiles({ notFound: () => errorResponse('not_found', { html: true }) }),
-    internalError: (requestId) => errorResponse('internal_error', { html: false, requestId }),
-    framingError: (code) => errorResponse(code, { html: false }),
+    serveStatic: createStaticFiles({ notFound: (navigation) => failure('not_found', { html: navigation }) }),
+    internalError: (requestId) => failure('internal_error', { html: false, requestId }),
+    framingError: (code) => failure(code, { html: false }),
     log,
     requestId: services.newRequestId,
     ...(tls && { tls: { cert: readFileSync(tls.cert, 'utf8'), key: readFileSync(tls.key, 'utf8') } }),

@@ -16,8 +16,8 @@ export interface Surroundings {
    * time, and the dead tables keep dead exchanges alive until the next full collection (a tenth of all CPU time).
    */
   readonly running: Exchange[]
-  unavailable(code: UpstreamFailure): Respond
-  failed(error: Error, upstream: string): void
+  unavailable(code: UpstreamFailure, decision: Forward): Respond
+  failed(error: Error, decision: Forward): void
   /** The upstream sent a header that none should send. */
   readonly flagged: (reason: string) => void
 }
@@ -192,15 +192,28 @@ export class Exchange implements Abortable {
     const begun = this.#state === 'streaming'
     this.#over()
     if (error !== undefined || code === 'upstream_timeout') {
-      this.#around.failed(error ?? new Error(code), this.#decision.upstream)
+      this.#around.failed(error ?? new Error(code), this.#decision)
     }
     // Aborting closes this upstream connection alone; the pool opens another.
     this.#abort?.()
     this.body?.destroy()
     // A truncated answer must not look whole: no last chunk, no end, a cut connection.
-    if (begun) this.#response.destroy()
+    if (begun) this.#cut()
     // What the upstream's answer would have carried is due with this one too: the new value of a rotated session cookie.
-    else respond(this.#request, this.#response, this.#around.unavailable(code), this.#decision.response.add)
+    else
+      respond(
+        this.#request,
+        this.#response,
+        this.#around.unavailable(code, this.#decision),
+        this.#decision.response.add,
+      )
+  }
+
+  #cut(): void {
+    const { socket } = this.#request
+    // In HTTP/1.0, which nginx speaks to upstreams by default, an orderly end of the connection is the end of the answer.
+    if (this.#request.httpVersion === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy()
+    else this.#response.destroy()
   }
 }
 

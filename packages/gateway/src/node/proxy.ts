@@ -11,7 +11,7 @@ import { respond } from './respond.ts'
 export interface ForwarderOptions {
   readonly log: Pick<Logger, 'warn' | 'debug'>
   /** The answer to a request whose upstream can't be had, or whose body is too large. */
-  unavailable(code: UpstreamFailure): Respond
+  unavailable(code: UpstreamFailure, decision: Forward): Respond
   /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
   readonly connections?: number
 }
@@ -42,7 +42,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
     now: 0,
     running: [],
     unavailable,
-    failed: (err, upstream) => log.warn({ err, upstream }, 'upstream failed'),
+    failed: (err, { requestId, upstream }) => log.warn({ err, requestId, upstream }, 'upstream failed'),
     flagged: (reason) => log.debug({ reason }, 'response header dropped'),
   }
   const clock = setInterval(() => {
@@ -69,7 +69,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
     forward(request, response, decision) {
       const length = declaredLength(request)
       if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
-        respond(request, response, unavailable('payload_too_large'), decision.response.add)
+        respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
         return
       }
       const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)

@@ -73,6 +73,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     connection.request = request
     connection.response = response
     if (draining) response.shouldKeepAlive = false
+    // The parser forgets what it read together with such a request, and would begin the next one in its middle.
+    if (request.headers.upgrade !== undefined) closeAfter(connection, response)
     // node:http would drop the surplus silently: another reader of the request would then see other headers than we do.
     if (request.rawHeaders.length > 2 * limits.headerCount) {
       closeAfter(connection, response)
@@ -80,7 +82,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       return
     }
     // RFC 9112 §3.2
-    if (request.headers.host === undefined) {
+    if (request.headers.host === undefined || isForeignVersion(request)) {
       respond(request, response, framingError('bad_request'))
       return
     }
@@ -204,6 +206,14 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       stopWatching()
     },
   }
+}
+
+/**
+ * The parser reads `HTTP/0.9` and `HTTP/2.0` on a request line as well, which nobody speaks in this form; and chunks in
+ * HTTP/1.0, which a proxy of that age in front of us would take for the next request. @see RFC 9112 §2.3, §6.1
+ */
+function isForeignVersion({ httpVersion, headers }: IncomingMessage): boolean {
+  return httpVersion !== '1.1' && (httpVersion !== '1.0' || headers['transfer-encoding'] !== undefined)
 }
 
 /** The listener hears of this answer only: if writing it fails, another one takes its place. */

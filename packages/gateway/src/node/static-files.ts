@@ -1,4 +1,4 @@
-import { fstatSync, type ReadStream, realpathSync, statSync } from 'node:fs'
+import { fstatSync, type ReadStream, realpathSync, type Stats, statSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join, sep } from 'node:path'
 import sirv from 'sirv'
@@ -6,7 +6,8 @@ import type { Respond, ServeStatic } from '../decision.ts'
 import { respond } from './respond.ts'
 
 export interface StaticFilesOptions {
-  notFound(): Respond
+  /** A page for a navigation; for a script that asked for a file, not HTML. */
+  notFound(navigation: boolean): Respond
 }
 
 export type StaticFiles = (request: IncomingMessage, response: ServerResponse, decision: ServeStatic) => void
@@ -25,7 +26,7 @@ export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles
   return (request, response, { root, path, headers }) => {
     const file = request.method === 'GET' || request.method === 'HEAD' ? choose(root, path, request) : undefined
     if (file === undefined) {
-      respond(request, response, notFound(), headers)
+      respond(request, response, notFound(isNavigation(request)), headers)
       return
     }
     let serve = servers.get(root)
@@ -42,7 +43,7 @@ export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles
     response.once('pipe', (source: ReadStream) => takeCare(request, response, source))
     // sirv decodes it again, and stops at the first `?`.
     request.url = encodeURI(file).replace(/[?#]/g, encodeURIComponent)
-    serve(request, response, () => respond(request, response, notFound()))
+    serve(request, response, () => respond(request, response, notFound(isNavigation(request))))
   }
 }
 
@@ -75,11 +76,21 @@ function isHidden(path: string): boolean {
 }
 
 function existing(root: string, path: string): string | undefined {
-  const stats = statSync(join(root, path), { throwIfNoEntry: false })
+  const stats = look(root, path)
   if (stats?.isFile()) return path.endsWith('/') ? undefined : path
   if (!stats?.isDirectory()) return undefined
   const index = path.endsWith('/') ? `${path}index.html` : `${path}/index.html`
-  return statSync(join(root, index), { throwIfNoEntry: false })?.isFile() ? index : undefined
+  return look(root, index)?.isFile() ? index : undefined
+}
+
+/** Below a file (`/app.js/x`), under an endless name or round a loop of links there is nothing; that is no fault of ours. */
+function look(root: string, path: string): Stats | undefined {
+  try {
+    return statSync(join(root, path), { throwIfNoEntry: false })
+  } catch (error) {
+    if (/^(ENOTDIR|ENAMETOOLONG|ELOOP|EACCES)$/.test(String((error as NodeJS.ErrnoException).code))) return undefined
+    throw error
+  }
 }
 
 /** A symbolic link below the root that leads out of it is refused, that of a precompressed sibling too. The root may be one. */

@@ -16,7 +16,11 @@ export function answerUnreadable(server: Server, { framingError, report }: Unrea
     const connection = connectionOf(socket)
     report(error.code, connection.peer)
     const gone = !socket.writable || error.code === 'ECONNRESET' || error.code === 'HPE_INVALID_EOF_STATE'
-    if (gone || !mayAnswer(connection)) socket.destroy()
+    // Bytes behind the last request of its connection are no request, and no reason to lose its answer. RFC 9112 §9.6
+    const behind =
+      error.code === 'HPE_CLOSED_CONNECTION' || (connection.closing && connection.request?.complete === true)
+    if (behind && !gone) closeAfter(connection, connection.response)
+    else if (gone || !mayAnswer(connection)) socket.destroy()
     else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') write(connection, empty(408))
     else if (error.code === 'HPE_HEADER_OVERFLOW') write(connection, framingError('headers_too_large'))
     else write(connection, framingError('bad_request'))

@@ -66,7 +66,6 @@ const rules: Record<string, NameRule> = {
   host: kept(once(Slot.host)),
   cookie: kept(once(Slot.cookie)),
   authorization: kept(once(Slot.authorization)),
-  'x-csrf': kept(once(Slot.csrf)),
   origin: once(Slot.origin),
   'sec-fetch-site': once(Slot.secFetchSite),
   'sec-fetch-mode': once(Slot.secFetchMode),
@@ -93,6 +92,7 @@ const rules: Record<string, NameRule> = {
   'x-purpose': joined(Slot.secPurpose),
 
   // Joined, two of them equal nothing that the gateway trusts.
+  'x-csrf': kept(joined(Slot.csrf)),
   'x-forwarded-for': kept(joined(Slot.forwardedFor)),
   'x-forwarded-proto': kept(joined(Slot.forwardedProto)),
   'x-forwarded-host': kept(joined(Slot.forwardedHost)),
@@ -108,12 +108,17 @@ const HOP_BY_HOP = ['keep-alive', 'te', 'trailer', 'http2-settings', 'proxy-conn
 const WITHHELD = [
   // where the request came from
   ...['forwarded', 'via', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'client-ip', 'true-client-ip'],
-  ...['cf-connecting-ip', 'fastly-client-ip', 'x-request-id'],
+  ...['cf-connecting-ip', 'cf-connecting-ipv6', 'fastly-client-ip', 'fly-client-ip', 'do-connecting-ip', 'x-forwarded'],
+  ...['forwarded-for', 'x-azure-clientip', 'x-azure-socketip', 'x-nf-client-connection-ip', 'x-proxyuser-ip'],
+  ...['remote-addr', 'remote-host', 'x-host', 'x-http-host-override', 'x-request-id'],
   // another path or method than the one that was checked
   ...['x-http-method-override', 'x-http-method', 'x-method-override', 'x-rewrite-url', 'x-waws-unencoded-url'],
+  ...['x-http-destinationurl', 'x-matched-path', 'x-now-route-matches'],
   // identity, as other proxies in front of an application assert it
-  ...['remote-user', 'x-remote-user', 'x-authenticated-user', 'x-webauth-user', 'client-cert', 'client-cert-chain'],
-  ...['x-client-cert', 'x-client-verify', 'x-client-dn', 'x-arr-clientcert', 'x-pomerium-jwt-assertion'],
+  ...['remote-user', 'remote-group', 'remote-groups', 'remote-name', 'remote-email', 'remote-ident', 'x-userinfo'],
+  ...['client-cert', 'client-cert-chain', 'x-client-cert', 'x-client-verify', 'x-client-dn', 'x-arr-clientcert'],
+  ...['x-credential-identifier', 'x-anonymous-consumer', 'teleport-jwt-assertion', 'x-jwt-assertion'],
+  ...['x-endpoint-api-userinfo', 'x-apigateway-api-userinfo'],
   // httpoxy: CGI makes HTTP_PROXY of it (CVE-2016-5385)
   'proxy',
 ]
@@ -128,7 +133,18 @@ const WITHHELD_PREFIXES = [
     'x-goog-authenticated-',
     'x-ms-client-principal',
   ],
-  ...['oidc-', 'x-tls-client-', 'remote-user-'],
+  ...['oidc-', 'x-tls-client-', 'remote-user-', 'x-remote-', 'x-authenticated-', 'x-webauth-', 'x-authentik-'],
+  ...[
+    'x-pomerium-',
+    'x-consumer-',
+    'x-ms-token-',
+    'x-appengine-',
+    'x-vercel-forwarded-',
+    'cf-access-',
+    'tailscale-user-',
+  ],
+  // WebLogic's own proxy; Next.js to itself (CVE-2025-29927: a request that carries it skips the application's checks)
+  ...['wl-proxy-', 'x-middleware-', 'x-invoke-'],
 ]
 
 /** Forwarded as they come; listed so that a browser's usual headers cost one look-up. */

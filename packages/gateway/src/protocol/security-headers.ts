@@ -38,7 +38,8 @@ export function securityDefaults(options: { https: boolean; host?: string }): st
 /** For an upstream's pages, where it did not decide itself. Mild, since the gateway doesn't know the page: no framing by others. */
 export const pageDefaults: readonly string[] = ['content-security-policy', "frame-ancestors 'self'", ...REFERRER]
 
-function transport({ https, host }: { https: boolean; host?: string }): string[] {
+/** On every answer of an https origin. */
+export function transport({ https, host }: { https: boolean; host?: string }): string[] {
   if (!https) return []
   return host !== undefined && /^(localhost|.*\.localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?$/i.test(host) ? [] : HSTS
 }

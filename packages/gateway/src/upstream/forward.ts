@@ -1,5 +1,6 @@
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules } from '../decision.ts'
+import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
 import type { Services } from '../services.ts'
@@ -49,7 +50,17 @@ export function createForward(
     if (session) headers.push(...identityHeaders(session))
     if (authorization !== undefined) headers.push('Authorization', authorization)
     const path = (strip === '' ? request.path : request.path.slice(strip.length) || '/') + request.query
-    return { kind: 'forward', upstream, path, headers, response: rules, timeout: route.timeout, maxBody: route.maxBody }
+    return {
+      kind: 'forward',
+      upstream,
+      path,
+      headers,
+      response: rules,
+      timeout: route.timeout,
+      maxBody: route.maxBody,
+      requestId: request.requestId,
+      navigation: isNavigation(request.fields),
+    }
   }
 
   return (request, session) => {

@@ -23,6 +23,8 @@ export function text(status: number, body: string, headers: string[] = []): Resp
   return { kind: 'respond', status, headers: ['Content-Type', 'text/plain', ...headers], body }
 }
 
+const usual = { timeout: 5000, maxBody: 1e9, requestId: 'a-request', navigation: false }
+
 /** Forwards as the guard would: the client's headers without those of this hop. */
 export function forwardTo(upstream: string, head: RequestHead, change: Partial<Forward> = {}): Forward {
   const headers: string[] = []
@@ -32,7 +34,7 @@ export function forwardTo(upstream: string, head: RequestHead, change: Partial<F
   }
   const response = { allowSetCookie: [], dropCors: false, noStore: false, defaults: [], pageDefaults: [], add: [] }
   const { target: path } = head
-  return { kind: 'forward', upstream, path, headers, response, timeout: 5000, maxBody: 1e9, ...change }
+  return { kind: 'forward', upstream, path, headers, response, ...usual, ...change }
 }
 
 export interface Carrier extends AsyncDisposable {

@@ -1,0 +1,87 @@
+import type { RouteConfig } from '../config/schema.ts'
+
+/** Whether a request that a route would forward lands, at its upstream, where a stricter route stands guard. */
+export type Trespasses = (path: string, method: string) => boolean
+
+/**
+ * A route guards what its path means to the upstream, and two spellings can mean one thing there: most frameworks take
+ * `/api/Admin` and `/api/admin/` for `/api/admin`, Windows `/api/admin.` too, and with `stripPrefix: /api` the wider route
+ * turns `/api/api/admin` into it. Such a path matches a wider, weaker rule by its letters and reaches the stricter one's
+ * place. So the path is looked up once more as the upstream may read it, among the routes to the same upstream; if a more
+ * specific one is there that asks for more, the request is refused. @see ASVS 5.0 8.2.1 · BCP OAuth browser-based apps §6.1.3.6
+ */
+export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[]): Trespasses {
+  const neighbours = routes.filter(({ upstream }) => upstream !== undefined && upstream === own.upstream)
+  const home = placeOf(own)
+  if (neighbours.every((other) => placeOf(other) === home || (other.methods === undefined && covers(own, other))))
+    return () => false
+  const strip = own.stripPrefix?.length ?? 0
+  const places = new Map<string, RouteConfig[]>()
+  for (const other of neighbours) places.set(placeOf(other), [...(places.get(placeOf(other)) ?? []), other])
+  // Where all paths are cut alike, one in its plainest spelling was looked up among the routes already.
+  const alike = neighbours.every(({ stripPrefix = '' }) => stripPrefix === (own.stripPrefix ?? ''))
+
+  return (path, method) => {
+    if (alike && !AMBIGUOUS.test(path)) return false
+    const place = mostSpecific(places, plainest(path.slice(strip) || '/'))
+    if (place === undefined || place === home) return false
+    return !places.get(place)?.some((other) => serves(other, method) && covers(own, other))
+  }
+}
+
+/** A path that may have a plainer spelling; most have none. */
+const AMBIGUOUS = /[A-Z]|\/$|\.(?:\/|$)|%20(?:\/|$)/
+
+/** As the most forgiving upstream reads it: letter case, a last slash, and dots and blanks at a segment's end don't count. */
+function plainest(path: string): string {
+  if (!AMBIGUOUS.test(path)) return path
+  const segments = path.toLowerCase().split('/').map(withoutTail)
+  if (segments.length > 2 && segments.at(-1) === '') segments.pop()
+  return segments.join('/')
+}
+
+function withoutTail(segment: string): string {
+  let end = segment.length
+  for (let tail = 1; tail > 0; end -= tail) {
+    tail = segment[end - 1] === '.' ? 1 : end >= 3 && segment.startsWith('%20', end - 3) ? 3 : 0
+  }
+  return segment.slice(0, end)
+}
+
+/** A route's path as its upstream knows it: `/admin` or `/admin/*`. */
+function placeOf({ path, stripPrefix = '' }: RouteConfig): string {
+  const wild = path.endsWith('/*')
+  const place = plainest((wild ? path.slice(0, -2) : path).slice(stripPrefix.length) || '/')
+  return wild ? `${place === '/' ? '' : place}/*` : place
+}
+
+function mostSpecific(places: ReadonlyMap<string, unknown>, path: string): string | undefined {
+  if (places.has(path)) return path
+  for (let end = path.length; end >= 0; end = end === 0 ? -1 : path.lastIndexOf('/', end - 1)) {
+    const place = `${path.slice(0, end)}/*`
+    if (places.has(place)) return place
+  }
+  return undefined
+}
+
+function serves({ methods }: RouteConfig, method: string): boolean {
+  return methods === undefined || methods.includes(method) || (method === 'HEAD' && methods.includes('GET'))
+}
+
+/** Whoever `own` admits, `other` would admit as well. */
+function covers(own: RouteConfig, other: RouteConfig): boolean {
+  if (own.csrf === 'off' && other.csrf !== 'off') return false
+  if (other.access === 'public') return true
+  if (own.access === 'public') return false
+  const mine = typeof own.access === 'object' ? own.access : {}
+  const theirs = typeof other.access === 'object' ? other.access : {}
+  return (
+    within(mine.roles, theirs.roles) &&
+    within(mine.acr, theirs.acr) &&
+    (theirs.maxAge === undefined || (mine.maxAge !== undefined && mine.maxAge <= theirs.maxAge))
+  )
+}
+
+function within(mine: readonly string[] | undefined, theirs: readonly string[] | undefined): boolean {
+  return theirs === undefined || (mine?.every((one) => theirs.includes(one)) ?? false)
+}
