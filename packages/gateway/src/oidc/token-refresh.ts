@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
+import { refreshRejected } from '../session/machine.ts'
 import type { LiveSession } from '../session/record.ts'
+import type { Lease } from '../session/refresh-lease.ts'
 import type { SessionId } from '../session/store.ts'
 import { ProviderFault } from './bounded-fetch.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
@@ -37,10 +39,10 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
     }
     const giveUpAt = performance.now() + patience
     for (;;) {
-      const lease = await sessions.refreshLeases.take(session)
+      const lease = await sessions.refreshLeases.take(session, cookie)
       if (lease.kind === 'granted') {
         try {
-          return await redeem(session, cookie, provider)
+          return await redeem(session, cookie, { provider, lease })
         } finally {
           await lease.release()
         }
@@ -58,7 +60,11 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
     return opened.kind === 'live' ? { kind: 'refreshed', session: opened.session } : ended
   }
 
-  async function redeem(session: LiveSession, cookie: string, provider: ProviderClient): Promise<TokenRefresh> {
+  async function redeem(
+    session: LiveSession,
+    cookie: string,
+    { provider, lease }: { provider: ProviderClient; lease: Lease },
+  ): Promise<TokenRefresh> {
     const { sub } = session.record.subject
     const event = { session: sessions.handleOf(session.id), provider: provider.name }
     let outcome: Refresh = await provider.refresh(session.tokens, sub)
@@ -75,11 +81,15 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
     }
     if (outcome.kind === 'login-required') {
       log.warn({ event: lost ? 'authn_token_reuse' : 'authn_token_refused', reason: String(outcome.cause), ...event })
-      await sessions.end(session.id, 'refresh-rejected')
-      return { kind: 'ended', cause: outcome.cause }
+      const { tokensVersion } = session.record
+      const ends = await sessions.end(session.id, 'refresh-rejected', (record) =>
+        refreshRejected(record, tokensVersion),
+      )
+      // Refused because another had redeemed it: a holder that slept past its lease. What that one got is ours as well.
+      return ends ? { kind: 'ended', cause: outcome.cause } : await successor(cookie)
     }
-    const next = await sessions.replaceTokens(session, cookie, outcome.tokens)
-    return next ? { kind: 'refreshed', session: next } : ended
+    const next = await lease.renew(outcome.tokens)
+    return next ? { kind: 'refreshed', session: next } : await successor(cookie)
   }
 
   return (session, cookie) => {

@@ -1,51 +1,85 @@
 import { randomBytes } from 'node:crypto'
-import type { LiveSession } from './record.ts'
-import type { Rows } from './rows.ts'
+import { parseCookieValue } from './cookie-value.ts'
+import type { KeyRing } from './key-ring.ts'
+import { leased, released, renewed } from './machine.ts'
+import type { LiveSession, Tokens } from './record.ts'
+import type { Row, Rows } from './rows.ts'
+import { sealTokens, unwrapDataKey } from './sealed-record.ts'
 import type { Clock } from './store.ts'
 
 /*
- * Who may redeem the refresh token now. The lease lies in the session's row, taken by compare-and-set: across all
- * processes one holder redeems, the others wait for the successor. `tokensVersion` is the fence: a holder that slept past
- * its lease can not write over what another has put there since.
+ * Who may redeem the refresh token now: across all processes one holder redeems, the others wait for the successor. The
+ * lease lies in the session's row; its rules are in machine.ts. New tokens are written by the holder of a lease, and by
+ * nobody else.
  */
 
 export type LeaseAnswer =
-  | { readonly kind: 'granted'; release(): Promise<void> }
+  | Lease
   /** Another holds it, in this process or elsewhere. */
   | { readonly kind: 'taken' }
   /** The tokens were replaced already: open the session again. */
   | { readonly kind: 'superseded' }
   | { readonly kind: 'over' }
 
-export interface RefreshLeases {
-  take(session: LiveSession): Promise<LeaseAnswer>
+export interface Lease {
+  readonly kind: 'granted'
+  /**
+   * The new token set takes the place of the one that the lease was taken for. Undefined if the session ended meanwhile, or
+   * if another holder, after this lease had run out, was faster: its set stands.
+   */
+  renew(tokens: Tokens): Promise<LiveSession | undefined>
+  release(): Promise<void>
 }
 
-/** Longer than two attempts at a provider that answers as late as we allow; milliseconds. */
-const leaseLifetime = 30_000
+export interface RefreshLeases {
+  /** `cookie`: opens the data key, under which new tokens will be sealed. */
+  take(session: LiveSession, cookie: string): Promise<LeaseAnswer>
+}
 
-export function createRefreshLeases({ rows, now }: { rows: Rows; now: Clock }): RefreshLeases {
-  return {
-    async take(session) {
-      const { id } = session
-      const holder = randomBytes(9).toString('base64url')
-      let answer: 'taken' | 'superseded' | 'over' = 'over'
-      const row = await rows.update(id, ({ record, tokens }) => {
-        if (record.tokensVersion !== session.record.tokensVersion) answer = 'superseded'
-        else if (record.refreshLease !== undefined && record.refreshLease.until > now()) answer = 'taken'
-        else return { record: { ...record, refreshLease: { holder, until: now() + leaseLifetime } }, tokens }
-        return undefined
-      })
-      if (row === undefined) return { kind: answer }
-      return { kind: 'granted', release: () => release(id, holder) }
-    },
+export function createRefreshLeases(parts: {
+  rows: Rows
+  ring: KeyRing
+  now: Clock
+  /** Brings what this process knows of the session up to date. */
+  replaced: (session: LiveSession, row: Row, tokens: Tokens) => LiveSession
+}): RefreshLeases {
+  const { rows, ring, now, replaced } = parts
+
+  function dataKeyOf({ record }: Row, { id }: LiveSession, text: string): Buffer | undefined {
+    const cookie = parseCookieValue(text)
+    const generation = record.lineage.find(({ number }) => number === cookie?.generation)
+    const dataKey = cookie && generation && unwrapDataKey(ring, id, generation, cookie.secret)
+    return typeof dataKey === 'string' ? undefined : dataKey
   }
 
-  async function release(id: LiveSession['id'], holder: string): Promise<void> {
-    await rows.update(id, ({ record, tokens }) => {
-      if (record.refreshLease?.holder !== holder) return undefined
-      const { refreshLease: _, ...rest } = record
-      return { record: rest, tokens }
-    })
+  return {
+    async take(session, cookie) {
+      const { id } = session
+      const { tokensVersion } = session.record
+      const holder = randomBytes(9).toString('base64url')
+      const release = async () => void (await rows.change(id, (record) => released(record, holder)))
+      let no: 'taken' | 'superseded' | 'over' = 'over'
+      const row = await rows.change(id, (record) => {
+        const step = leased(record, { holder, tokensVersion, now: now() })
+        if ('no' in step) no = step.no
+        return step
+      })
+      if (row === undefined) return { kind: no }
+      // Opened now, not when the tokens are there: by then the cookie may be superseded, and its copy of the key gone.
+      const dataKey = dataKeyOf(row, session, cookie)
+      if (dataKey === undefined) {
+        await release()
+        return { kind: 'over' }
+      }
+      return {
+        kind: 'granted',
+        release,
+        async renew(tokens) {
+          const { sealed } = sealTokens(id, tokens, dataKey)
+          const next = await rows.change(id, (record) => ({ ...renewed(record, tokensVersion), tokens: sealed }))
+          return next && replaced(session, next, tokens)
+        },
+      }
+    },
   }
 }

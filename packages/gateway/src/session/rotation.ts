@@ -1,6 +1,7 @@
 import { type CookieValue, formatCookieValue, hashSecret, newSecret } from './cookie-value.ts'
 import type { KeyRing } from './key-ring.ts'
-import { standingOf, withDelivery, withGeneration } from './lineage.ts'
+import { standingOf } from './lineage.ts'
+import { delivered, nextGenerationNumber, rotated, rotationIsDue } from './machine.ts'
 import type { Generation, LiveSession } from './record.ts'
 import type { Row, Rows } from './rows.ts'
 import { unwrapDataKey, wrapDataKey } from './sealed-record.ts'
@@ -21,9 +22,6 @@ export interface Rotation {
   confirm(session: LiveSession): void
 }
 
-/** An answer that did not arrive by then, in milliseconds, was lost: the browser gets another value. */
-const lostAfter = 5_000
-
 export function createRotation(options: {
   rows: Rows
   ring: KeyRing
@@ -36,13 +34,8 @@ export function createRotation(options: {
   const rotating = new Set<SessionId>()
   const confirming = new Set<SessionId>()
 
-  function isDue(lineage: readonly Generation[], current: boolean, at: number): boolean {
-    const newest = lineage.at(-1)
-    if (newest === undefined) return false
-    if (current) return at - newest.issuedAt >= timeouts.rotate
-    // The value before is still in use: its successor is on the way, or was lost.
-    return newest.deliveredAt === undefined && at - newest.issuedAt >= lostAfter
-  }
+  const isDue: Rotation['isDue'] = (lineage, current, at) =>
+    rotationIsDue(lineage, current, { now: at, rotate: timeouts.rotate })
 
   async function rotate(id: SessionId, cookie: CookieValue): Promise<Rotated | undefined> {
     // Many requests come at once when a rotation is due: one of them makes it, the others go on with what they have.
@@ -58,22 +51,22 @@ export function createRotation(options: {
   async function rotateOnce(id: SessionId, cookie: CookieValue): Promise<Rotated | undefined> {
     const secret = newSecret()
     const presented = hashSecret(cookie.secret).toString('base64url')
-    const row = await rows.update(id, ({ record, tokens }) => {
+    const row = await rows.change(id, (record) => {
       const at = now()
       const clock = { now: at, grace: timeouts.grace }
       const standing = standingOf(record.lineage, cookie, (hash) => hash === presented, clock)
-      if (standing.kind !== 'current' && standing.kind !== 'superseded') return undefined
-      if (!isDue(record.lineage, standing.kind === 'current', at)) return undefined
+      if (standing.kind !== 'current' && standing.kind !== 'superseded') return { no: 'no' }
+      if (!isDue(record.lineage, standing.kind === 'current', at)) return { no: 'no' }
       const dataKey = unwrapDataKey(ring, id, standing.generation, cookie.secret)
-      if (typeof dataKey === 'string') return undefined
-      const number = (record.lineage.at(-1)?.number ?? 0) + 1
+      if (typeof dataKey === 'string') return { no: 'no' }
+      const number = nextGenerationNumber(record)
       const next: Generation = {
         number,
         secretHash: hashSecret(secret).toString('base64url'),
         issuedAt: at,
         wrapped: wrapDataKey(ring, id, { number, secret }, dataKey),
       }
-      return { record: { ...record, lineage: withGeneration(record.lineage, next, clock) }, tokens }
+      return rotated(record, next, clock)
     })
     const generation = row?.record.lineage.at(-1)?.number
     if (row === undefined || generation === undefined) return undefined
@@ -85,10 +78,7 @@ export function createRotation(options: {
     if (confirming.has(id)) return
     confirming.add(id)
     rows
-      .update(id, ({ record, tokens }) => {
-        const lineage = withDelivery(record.lineage, generation, now())
-        return lineage === record.lineage ? undefined : { record: { ...record, lineage }, tokens }
-      })
+      .change(id, (record) => delivered(record, generation, now()))
       .then((row) => row && cached(id, row))
       .catch(onFault)
       .finally(() => confirming.delete(id))

@@ -1,8 +1,9 @@
 import { indicesOf } from './indices.ts'
 import type { KeyRing } from './key-ring.ts'
+import type { Transition } from './machine.ts'
 import type { SessionRecord } from './record.ts'
 import { sealRecord, splitSealed, type Unreadable, unsealRecord } from './sealed-record.ts'
-import type { EndReason, SessionId, SessionStore } from './store.ts'
+import type { Clock, EndReason, SessionId, SessionStore } from './store.ts'
 import { expiresAt, type Timeouts, tombstoneLifetime } from './timeouts.ts'
 
 /** A session as it lies in the store: its record opened, its tokens still sealed. */
@@ -25,14 +26,22 @@ export interface Rows {
   /** Compare-and-set; false if another writer won or the session is over. `expected`: undefined for a new session. */
   write(id: SessionId, expected: number | undefined, record: SessionRecord, tokens: Uint8Array): Promise<boolean>
   /**
-   * Changes a row that may be changing under us: reads, asks `change`, writes, and begins again when another writer won.
-   * Undefined when the session is over, or when `change` returned undefined to leave it as it is.
+   * Makes a transition of a row that may be changing under us: reads, asks `step`, writes, and begins again when another
+   * writer won. `tokens`: sealed anew together with it. Undefined when the session is over, or the transition does not apply.
    */
-  update(id: SessionId, change: (row: Row) => Pick<Row, 'record' | 'tokens'> | undefined): Promise<Row | undefined>
+  change(
+    id: SessionId,
+    step: (record: SessionRecord) => Transition<string> & { tokens?: Uint8Array },
+  ): Promise<Row | undefined>
+  /**
+   * Ends a session for good; false if it was over already. With `holds` only while that is true of its record, as no other
+   * writer has changed it meanwhile: a judgement of one process must not undo what another has written since.
+   */
+  end(id: SessionId, reason: EndReason, holds?: (record: SessionRecord) => boolean): Promise<boolean>
 }
 
-export function createRows(options: { store: SessionStore; ring: KeyRing; timeouts: Timeouts }): Rows {
-  const { store, ring, timeouts } = options
+export function createRows(options: { store: SessionStore; ring: KeyRing; timeouts: Timeouts; now: Clock }): Rows {
+  const { store, ring, timeouts, now } = options
 
   async function read(id: SessionId): Promise<ReadRow> {
     const stored = await store.get(id)
@@ -60,17 +69,26 @@ export function createRows(options: { store: SessionStore; ring: KeyRing; timeou
     )
   }
 
-  async function update(id: SessionId, change: (row: Row) => Pick<Row, 'record' | 'tokens'> | undefined) {
+  const change: Rows['change'] = async (id, step) => {
     for (;;) {
       const row = await read(id)
       if (row.kind !== 'row') return undefined
-      const next = change(row)
-      if (next === undefined) return undefined
-      if (await write(id, row.version, next.record, next.tokens)) {
-        return { kind: 'row' as const, version: row.version + 1, record: next.record, tokens: next.tokens }
-      }
+      const next = step(row.record)
+      if ('no' in next) return undefined
+      const { to: record, tokens = row.tokens } = next
+      if (await write(id, row.version, record, tokens)) return { kind: 'row', version: row.version + 1, record, tokens }
     }
   }
 
-  return { read, write, update }
+  const end: Rows['end'] = async (id, ended, holds) => {
+    const tombstone = () => ({ id, ended, expiresAt: now() + tombstoneLifetime })
+    if (holds === undefined) return await store.end(tombstone())
+    for (;;) {
+      const row = await read(id)
+      if (row.kind !== 'row' || !holds(row.record)) return false
+      if (await store.end(tombstone(), row.version)) return true
+    }
+  }
+
+  return { read, write, change, end }
 }

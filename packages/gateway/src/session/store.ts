@@ -56,8 +56,11 @@ export interface SessionStore {
    */
   put(next: StoredSession, expected: number | undefined): Promise<boolean>
 
-  /** Ends a session for good: removes its bytes and index entries, leaves the tombstone. False if it was not live. Idempotent. */
-  end(tombstone: Tombstone): Promise<boolean>
+  /**
+   * Ends a session for good: removes its bytes and index entries, leaves the tombstone. False if it was not live, or, where
+   * `expected` is given, if its version is another one. Idempotent.
+   */
+  end(tombstone: Tombstone, expected?: number): Promise<boolean>
 
   /** Ids of the live sessions listed under `index`. */
   find(index: string): Promise<SessionId[]>

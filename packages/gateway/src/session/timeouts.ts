@@ -1,4 +1,4 @@
-/** The two clocks of a session, in milliseconds. @see ASVS 5.0 7.3.1, 7.3.2 · NIST SP 800-63B-4 §2.2.3 */
+/** The clocks of a session and of its cookie, in milliseconds. */
 export interface Timeouts {
   /** Without activity. */
   readonly idle: number
@@ -13,17 +13,6 @@ export interface Timeouts {
 /** When the session ends if nothing more happens. */
 export function expiresAt(lastSeenAt: number, absoluteExpiresAt: number, timeouts: Timeouts): number {
   return Math.min(lastSeenAt + timeouts.idle, absoluteExpiresAt)
-}
-
-export function whyExpired(
-  now: number,
-  lastSeenAt: number,
-  absoluteExpiresAt: number,
-  timeouts: Timeouts,
-): 'idle' | 'absolute' | undefined {
-  if (now >= absoluteExpiresAt) return 'absolute'
-  if (now >= lastSeenAt + timeouts.idle) return 'idle'
-  return undefined
 }
 
 /** Activity is written to the store at most this often: once a minute, or a tenth of the idle timeout if that is less. */

@@ -146,11 +146,12 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       }
     },
 
-    async end(tombstone) {
+    async end(tombstone, expected) {
       assertTime(tombstone.expiresAt)
       for (;;) {
         const before = rowOf(tombstone.id)
-        if (standing(before, now()) <= 0) return false
+        const version = standing(before, now())
+        if (version <= 0 || (expected !== undefined && version !== expected)) return false
         if (await swap(tombstone.id, before, tombstone)) return true
       }
     },

@@ -58,10 +58,11 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
       return true
     },
 
-    async end({ id, ended, expiresAt }) {
+    async end({ id, ended, expiresAt }, expected) {
       usable()
       assertTime(expiresAt)
-      if (standing(rows.get(id), now()) <= 0) return false
+      const version = standing(rows.get(id), now())
+      if (version <= 0 || (expected !== undefined && version !== expected)) return false
       set(id, { id, ended, expiresAt })
       return true
     },

@@ -235,6 +235,31 @@ export function describeSessionStore(
         expect(await store.find('ann')).toEqual([])
       })
 
+      test('with a version expected, only that version is ended: a judgement that came late changes nothing', async () => {
+        const first = await stored({ indices: ['user'] })
+        expect(await store.put(successor(first), 1)).toBe(true)
+        expect(await store.end(tombstone(first.id, 'idle'), 1)).toBe(false)
+        expect(await standing(first.id)).toBe(2)
+        expect(await store.find('user')).toEqual([first.id])
+        expect(await store.end(tombstone(first.id, 'idle'), 2)).toBe(true)
+        expect(await store.end(tombstone(first.id, 'idle'), 2)).toBe(false)
+        expect(await standing(first.id)).toBe(-1)
+        expect(await store.end(tombstone(newId()), 1)).toBe(false)
+      })
+
+      test('of a write and an end that expects the version before it, exactly one happens', async () => {
+        for (let turn = 0; turn < 20; turn++) {
+          const first = await stored()
+          const [ended, written] = await Promise.all(
+            turn % 2
+              ? [store.end(tombstone(first.id, 'idle'), 1), store.put(successor(first), 1)]
+              : [store.put(successor(first), 1), store.end(tombstone(first.id, 'idle'), 1)].reverse(),
+          )
+          expect([ended, written].filter(Boolean)).toHaveLength(1)
+          expect([-1, 2]).toContain(await standing(first.id))
+        }
+      })
+
       test('of many concurrent ends exactly one is true', async () => {
         const { id } = await stored()
         const ended = await Promise.all(Array.from({ length: 20 }, () => store.end(tombstone(id))))

@@ -3,7 +3,9 @@ import { FakeClock } from '../../../testkit/src/clock.ts'
 import { parseCookieValue } from '../../src/session/cookie-value.ts'
 import { newRingKey } from '../../src/session/key-file.ts'
 import { createKeyRing } from '../../src/session/key-ring.ts'
-import { createSessions, type SessionEvent } from '../../src/session/sessions.ts'
+import type { LiveSession } from '../../src/session/record.ts'
+import type { Lease } from '../../src/session/refresh-lease.ts'
+import { createSessions, type SessionEvent, type Sessions } from '../../src/session/sessions.ts'
 import type { SessionId, SessionStore, StoredSession } from '../../src/session/store.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
 
@@ -38,6 +40,12 @@ function world(
       onFault: (fault) => faults.push(fault),
     })
   return { clock, ring, store, events, faults, sessions: open(), another: open }
+}
+
+async function leaseOf(sessions: Sessions, session: LiveSession, cookie: string): Promise<Lease> {
+  const lease = await sessions.refreshLeases.take(session, cookie)
+  if (lease.kind !== 'granted') throw new Error(lease.kind)
+  return lease
 }
 
 const idOf = (cookie: string) => parseCookieValue(cookie)?.id as SessionId
@@ -123,13 +131,14 @@ test('LO8 a write that was on its way when the session ended does not bring it b
   const cookie = await sessions.create(ada, tokens)
   const opened = await sessions.open(cookie)
   if (opened.kind !== 'live') throw new Error(opened.kind)
+  const lease = await leaseOf(sessions, opened.session, cookie)
   let release = () => {}
   hold = new Promise((resolve) => {
     release = resolve
   })
   clock.advance(5 * minute)
   sessions.touch(opened.session)
-  const replacing = sessions.replaceTokens(opened.session, cookie, { ...tokens, accessToken: 'fresh' })
+  const replacing = lease.renew({ ...tokens, accessToken: 'fresh' })
   await new Promise(setImmediate)
   expect(await sessions.end(opened.session.id, 'logout')).toBe(true)
   release()
@@ -210,7 +219,8 @@ test('a secret that was proved for one value of the cookie is worth nothing unde
   expect(await sessions.open(first.replace('.1.', '.2.'))).toEqual({ kind: 'unknown' })
   expect(await sessions.open(second.replace('.2.', '.1.'))).toEqual({ kind: 'unknown' })
   // New tokens written with the first value, while the second is the newest: the first stays the superseded one.
-  await sessions.replaceTokens(opened.session, first, { ...tokens, accessToken: 'fresh' })
+  const lease = await leaseOf(sessions, opened.session, first)
+  await lease.renew({ ...tokens, accessToken: 'fresh' })
   expect(await sessions.open(second)).toMatchObject({ kind: 'live', session: { tokens: { accessToken: 'fresh' } } })
   clock.advance(minute)
   expect(await sessions.open(first)).toEqual({ kind: 'ended', reason: 'cookie-reused' })

@@ -1,0 +1,110 @@
+import { withDelivery, withGeneration } from './lineage.ts'
+import type { Generation, SessionRecord } from './record.ts'
+import type { Timeouts } from './timeouts.ts'
+
+/*
+ * The whole life of a session: its states, and every transition that there is. Pure functions of the record as it lies in
+ * the store. rows.ts writes what they return by compare-and-set, and asks them anew when another writer was faster: so
+ * whatever happens at the same time, in this process or another, happens one after the other.
+ *
+ *                 created                 seen · rotated · delivered · leased · released · renewed
+ *   (nothing) ──────────────▶ live ───────────────────────────────────────────────────────────────▶ live
+ *       ▲                      │
+ *       │ tombstoneLifetime    │ logout · replaced · revoked · limit · provider-logout · cookie-reused · unreadable
+ *       │                      │ idle · absolute · refresh-rejected, if the record still says so when they arrive
+ *       └─────── ended ◀───────┘
+ *
+ * `ended` is a tombstone: no transition leads out of it, so that nothing in flight brings a session back. While it lives,
+ * two things go on in a session that don't touch each other:
+ *
+ *   its cookie    settled ──rotated──▶ the successor is on its way ──delivered──▶ settled; the one before has its grace
+ *   its tokens    settled ──leased──▶ one holder redeems ──renewed──▶ settled, one token set further
+ *                                            └──released, or the lease ran out──▶ settled
+ *
+ * A transition that does not apply returns a reason, and nothing is written.
+ */
+export type Transition<No extends string = 'no'> = { readonly to: SessionRecord } | { readonly no: No }
+
+/** The user was active at this time (milliseconds since the epoch). Never moves back: another process may have seen more. */
+export function seen(record: SessionRecord, at: number): Transition {
+  return at > record.lastSeenAt ? { to: { ...record, lastSeenAt: at } } : { no: 'no' }
+}
+
+/** Is the cookie to be replaced? `current`: the newest value was shown, and so has arrived. */
+export function rotationIsDue(
+  lineage: readonly Generation[],
+  current: boolean,
+  { now, rotate }: { now: number; rotate: number },
+): boolean {
+  const newest = lineage.at(-1)
+  if (newest === undefined) return false
+  if (current) return now - newest.issuedAt >= rotate
+  // The value before is still in use: its successor is on the way, or was lost.
+  return newest.deliveredAt === undefined && now - newest.issuedAt >= lostAfter
+}
+
+/** An answer that did not arrive by then, in milliseconds, was lost: the browser gets another value. */
+const lostAfter = 5_000
+
+/** The cookie has a new newest value. Which value was shown, and that one is due, was seen in this very record. */
+export function rotated(record: SessionRecord, next: Generation, clock: { now: number; grace: number }): Transition {
+  return { to: { ...record, lineage: withGeneration(record.lineage, next, clock) } }
+}
+
+export function nextGenerationNumber(record: SessionRecord): number {
+  return (record.lineage.at(-1)?.number ?? 0) + 1
+}
+
+/** This cookie value reached the browser: from now on the grace of those before it runs. */
+export function delivered(record: SessionRecord, generation: number, now: number): Transition {
+  const lineage = withDelivery(record.lineage, generation, now)
+  return lineage === record.lineage ? { no: 'no' } : { to: { ...record, lineage } }
+}
+
+/**
+ * `holder` may redeem the refresh token of token set `tokensVersion`, until the lease runs out. The version is the fence: a
+ * holder that slept past its lease can not write over what another has put there since.
+ */
+export function leased(
+  record: SessionRecord,
+  { holder, tokensVersion, now }: { holder: string; tokensVersion: number; now: number },
+): Transition<'superseded' | 'taken'> {
+  if (record.tokensVersion !== tokensVersion) return { no: 'superseded' }
+  if (record.refreshLease !== undefined && record.refreshLease.until > now) return { no: 'taken' }
+  return { to: { ...record, refreshLease: { holder, until: now + leaseLifetime } } }
+}
+
+/** Longer than two attempts at a provider that answers as late as we allow; milliseconds. */
+export const leaseLifetime = 30_000
+
+export function released(record: SessionRecord, holder: string): Transition {
+  if (record.refreshLease?.holder !== holder) return { no: 'no' }
+  const { refreshLease: _, ...rest } = record
+  return { to: rest }
+}
+
+/** The token set after `tokensVersion`. Only one can follow it: who comes second finds the successor of another. */
+export function renewed(record: SessionRecord, tokensVersion: number): Transition<'superseded'> {
+  if (record.tokensVersion !== tokensVersion) return { no: 'superseded' }
+  const { refreshLease: _, ...rest } = record
+  return { to: { ...rest, tokensVersion: tokensVersion + 1 } }
+}
+
+/**
+ * Why a session is over by its own clocks. `lastSeenAt` may be later than the record's, whose activity is written only now
+ * and then. @see ASVS 5.0 7.3.1, 7.3.2 · NIST SP 800-63B-4 §2.2.3
+ */
+export function expired(
+  record: Pick<SessionRecord, 'absoluteExpiresAt'>,
+  lastSeenAt: number,
+  { now, idle }: { now: number } & Pick<Timeouts, 'idle'>,
+): 'idle' | 'absolute' | undefined {
+  if (now >= record.absoluteExpiresAt) return 'absolute'
+  if (now >= lastSeenAt + idle) return 'idle'
+  return undefined
+}
+
+/** The provider refused the refresh token of this token set, and no other set has taken its place meanwhile. */
+export function refreshRejected(record: SessionRecord, tokensVersion: number): boolean {
+  return record.tokensVersion === tokensVersion
+}

@@ -1,0 +1,152 @@
+import { timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual as sameText } from '../protocol/timing-safe.ts'
+import type { Cache } from './cache.ts'
+import { type CookieValue, hashSecret, parseCookieValue } from './cookie-value.ts'
+import type { Handles } from './handle.ts'
+import type { KeyRing } from './key-ring.ts'
+import { type Standing, standingOf } from './lineage.ts'
+import { expired } from './machine.ts'
+import type { Generation, LiveSession, Opened, SessionRecord, Tokens } from './record.ts'
+import type { Rotation } from './rotation.ts'
+import type { Row, Rows } from './rows.ts'
+import { unsealTokens, unwrapDataKey } from './sealed-record.ts'
+import type { SessionEvent } from './sessions.ts'
+import type { Clock, EndReason, SessionId, SessionStore } from './store.ts'
+import type { Timeouts } from './timeouts.ts'
+
+export interface Opening {
+  /** See `Sessions.open`. */
+  open(cookie: string): Opened | Promise<Opened>
+  /** Reads the session from the store, whatever this process knows of it. */
+  load(cookie: CookieValue): Promise<Opened>
+}
+
+export interface OpeningParts {
+  readonly store: SessionStore
+  readonly rows: Rows
+  readonly cache: Cache<SessionId, LiveSession>
+  readonly ring: KeyRing
+  readonly handles: Handles
+  readonly rotation: Rotation
+  readonly timeouts: Timeouts
+  readonly now: Clock
+  readonly onEvent: (event: SessionEvent) => void
+  readonly onFault: (fault: unknown) => void
+  end(id: SessionId, reason: EndReason, holds?: (record: SessionRecord) => boolean): Promise<boolean>
+}
+
+/** Who is behind a cookie: finds the session, proves the secret, keeps the times, notices copies. */
+export function createOpening(parts: OpeningParts): Opening {
+  const { store, rows, cache, ring, handles, rotation, timeouts, now, onEvent, onFault, end } = parts
+
+  function open(text: string): Opened | Promise<Opened> {
+    const cookie = parseCookieValue(text)
+    if (!cookie) return unknown
+    const known = cache.get(cookie.id)
+    // The cache never answers alone: the version in the store shows what other processes ended or changed.
+    if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie)
+    // Constant time, here and below: the time of a refusal tells nothing about the secret.
+    if (known.generation === cookie.generation && known.secret !== undefined && sameText(known.secret, cookie.secret)) {
+      return live(known, true)
+    }
+    const presented = hashSecret(cookie.secret)
+    if (known.generation === cookie.generation && timingSafeEqual(known.secretHash, presented)) {
+      known.secret = cookie.secret
+      return live(known, true)
+    }
+    const standing = standingIn(known.record, cookie, presented)
+    return refusal(known.id, standing) ?? live(known, standing.kind === 'current')
+  }
+
+  async function load(cookie: CookieValue): Promise<Opened> {
+    const { id } = cookie
+    const row = await rows.read(id)
+    if (row.kind === 'missing') {
+      cache.delete(id)
+      onEvent({ event: 'session_unknown', session: handles.handleOf(id) })
+      return unknown
+    }
+    if (row.kind === 'ended') {
+      cache.delete(id)
+      return row
+    }
+    if (row.kind === 'unreadable') return await unreadable(id, row.why)
+    const { record, version } = row
+    const standing = standingIn(record, cookie, hashSecret(cookie.secret))
+    if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(id, standing) ?? unknown
+    const tokens = openTokens(row, cookie, standing.generation)
+    if (typeof tokens === 'string') return await unreadable(id, tokens)
+    const { number: generation, secretHash } = record.lineage.at(-1) ?? standing.generation
+    const known = cache.get(id)
+    const session = {
+      id,
+      version,
+      record,
+      tokens,
+      generation,
+      secretHash: Buffer.from(secretHash, 'base64url'),
+      // Activity that this process saw and hasn't written yet still counts.
+      lastSeenAt: Math.max(record.lastSeenAt, known?.lastSeenAt ?? 0),
+    }
+    const opened = live(session, standing.kind === 'current')
+    // Reads overtake each other: what is newer here already stays.
+    if (opened.kind === 'live' && (known === undefined || known.version <= version)) cache.set(id, session)
+    return opened
+  }
+
+  function openTokens(row: Row, cookie: CookieValue, generation: Generation): Tokens | 'tampered' | 'unknown-key' {
+    const dataKey = unwrapDataKey(ring, cookie.id, generation, cookie.secret)
+    if (typeof dataKey === 'string') return dataKey
+    return unsealTokens(cookie.id, row.tokens, dataKey) ?? 'tampered'
+  }
+
+  function standingIn(record: SessionRecord, cookie: CookieValue, presented: Buffer): Standing {
+    const matches = (hash: string) => timingSafeEqual(Buffer.from(hash, 'base64url'), presented)
+    return standingOf(record.lineage, cookie, matches, { now: now(), grace: timeouts.grace })
+  }
+
+  function refusal(id: SessionId, standing: Standing): Opened | undefined {
+    if (standing.kind === 'unknown') {
+      onEvent({ event: 'session_unknown', session: handles.handleOf(id), reason: 'wrong secret' })
+      return unknown
+    }
+    if (standing.kind !== 'reused') return undefined
+    // A copied cookie, in the hands of a thief or of the one stolen from: the session ends for both.
+    onEvent({
+      event: 'session_cookie_reused',
+      session: handles.handleOf(id),
+      reason: 'superseded cookie after its grace',
+    })
+    end(id, 'cookie-reused').catch(onFault)
+    return { kind: 'ended', reason: 'cookie-reused' }
+  }
+
+  /** A session that the cookie proves: live, unless its time is over. `current`: shown by the newest cookie value. */
+  function live(session: LiveSession, current: boolean): Opened {
+    const { record } = session
+    const at = now()
+    const reason = expired(record, session.lastSeenAt, { now: at, idle: timeouts.idle })
+    if (reason !== undefined) {
+      // Only if it is still so: another process may have written activity that this one has not seen.
+      const holds = ({ absoluteExpiresAt, lastSeenAt }: SessionRecord) =>
+        expired({ absoluteExpiresAt }, Math.max(lastSeenAt, session.lastSeenAt), { now: at, idle: timeouts.idle }) !==
+        undefined
+      end(session.id, reason, holds).catch(onFault)
+      return { kind: 'ended', reason }
+    }
+    if (current && record.lineage.length > 1) rotation.confirm(session)
+    return { kind: 'live', session, rotationDue: rotation.isDue(record.lineage, current, at) }
+  }
+
+  /** A row that was changed or swapped is dead, and only that row. A missing ring key is an outage: nobody is signed out. */
+  async function unreadable(id: SessionId, why: 'tampered' | 'unknown-key'): Promise<Opened> {
+    onEvent({ event: 'crypt_decrypt_fail', session: handles.handleOf(id), reason: why })
+    if (why === 'unknown-key') throw new Error('a session is sealed under a key that the key ring does not have')
+    await end(id, 'unreadable')
+    return { kind: 'ended', reason: 'unreadable' }
+  }
+
+  return { open, load }
+}
+
+const unknown: Opened = { kind: 'unknown' }
