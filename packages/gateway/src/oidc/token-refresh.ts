@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
 import { refreshRejected } from '../session/machine.ts'
@@ -18,8 +18,13 @@ export type TokenRefresh =
 
 export type RefreshTokens = (session: LiveSession, cookie: string) => Promise<TokenRefresh>
 
-/** How long a request waits for a refresh that another process makes, and how often it looks; milliseconds. */
-const patience = 25_000
+export interface RefreshWaiting {
+  readonly sleep?: (ms: number) => Promise<unknown>
+  /** How long a request waits for a refresh that another process makes; milliseconds. */
+  readonly patience?: number
+}
+
+/** How often it looks whether the other has finished; milliseconds. */
 const glance = 25
 
 /**
@@ -28,7 +33,10 @@ const glance = 25
  * refresh token that is redeemed twice looks stolen to the provider, and ends every session of the grant.
  * @see RFC 9700 §4.14.2
  */
-export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' | 'sessions'>): RefreshTokens {
+export function createTokenRefresh(
+  services: Pick<Services, 'log' | 'providers' | 'sessions'>,
+  { sleep = (ms) => setTimeout(ms), patience = 25_000 }: RefreshWaiting = {},
+): RefreshTokens {
   const { log, providers, sessions } = services
   const flying = new Map<SessionId, Promise<TokenRefresh>>()
 
@@ -37,8 +45,7 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
     if (!provider || session.tokens.refreshToken === undefined) {
       return { kind: 'login-required', cause: 'the access token expired and there is no refresh token' }
     }
-    const giveUpAt = performance.now() + patience
-    for (;;) {
+    for (let waited = 0; ; waited += glance) {
       const lease = await sessions.refreshLeases.take(session, cookie)
       if (lease.kind === 'granted') {
         try {
@@ -49,8 +56,7 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
       }
       if (lease.kind === 'over') return ended
       if (lease.kind === 'superseded') return await successor(cookie)
-      if (performance.now() > giveUpAt)
-        return { kind: 'provider-unavailable', cause: 'another process holds the refresh' }
+      if (waited >= patience) return { kind: 'provider-unavailable', cause: 'another process holds the refresh' }
       await sleep(glance)
     }
   }
