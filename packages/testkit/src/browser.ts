@@ -114,6 +114,12 @@ export class Browser {
     return new Browser({ ...this.#options, cookies: this.#cookies.copy() })
   }
 
+  /** The same browser, its cookies shared, sent to another node of the same origin: as a load balancer does. */
+  through(base: string): Browser {
+    const headers = { ...this.#options.headers, host: new URL(this.base).host }
+    return new Browser({ ...this.#options, base, headers, cookies: this.#cookies })
+  }
+
   async #navigate(intent: NewIntent, options: VisitOptions): Promise<Page> {
     let next: Intent | undefined = complete(intent)
     let page: Page | undefined

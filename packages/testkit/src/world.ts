@@ -84,7 +84,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
 export interface AnotherGateway extends AsyncDisposable {
   readonly gateway: RunningGateway
-  /** Sends a request with the cookies of a browser to this gateway. */
+  /** Sends a request of a browser, cookies to and fro, to this gateway. */
   fetch(browser: Browser, path: string, options?: FetchOptions): Promise<Page>
 }
 
@@ -203,19 +203,9 @@ export class World implements AsyncDisposable {
       log: this.log.logger,
       store: this.store,
     })
-    const { host } = new URL(this.origin)
     return {
       gateway,
-      fetch(browser, path, options = {}) {
-        const cookie = browser
-          .cookies()
-          .map((one) => one.cookieString())
-          .join('; ')
-        return new Browser({ base: gateway.url }).fetch(path, {
-          ...options,
-          headers: { ...options.headers, host, cookie },
-        })
-      },
+      fetch: (browser, path, options) => browser.through(gateway.url).fetch(path, options),
       [Symbol.asyncDispose]: () => gateway.close({ graceMs: 0 }),
     }
   }
