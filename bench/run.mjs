@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { debianPart, Missing } from './lib/parts.mjs'
 import { cores, stopAll } from './lib/process.mjs'
 import { machine, section, versions, write } from './lib/report.mjs'
+import * as lifecycle from './scenarios/lifecycle.mjs'
 import * as memory from './scenarios/memory.mjs'
 import * as profile from './scenarios/profile.mjs'
 import * as proxy from './scenarios/proxy.mjs'
@@ -13,8 +14,8 @@ import * as store from './scenarios/store.mjs'
 import * as transfer from './scenarios/transfer.mjs'
 
 /** A new scenario is a new row: { title, run(setting) → figures as JSON, report(figures) → notes, head, body, targets }. */
-const scenarios = { proxy, memory, store, transfer, profile }
-const usual = ['proxy', 'memory', 'store', 'transfer']
+const scenarios = { proxy, lifecycle, memory, store, transfer, profile }
+const usual = ['proxy', 'lifecycle', 'memory', 'store', 'transfer']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

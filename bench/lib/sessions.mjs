@@ -13,10 +13,14 @@ export async function runScript(name, args, { core, log }) {
   return readFileSync(log, 'utf8')
 }
 
-/** Puts `count` sessions into the store of the configuration folder `home`; answers their `Cookie` headers. */
-export async function writeSessions({ home, count, core }) {
+/**
+ * Puts `count` sessions into the store of the configuration folder `home`; answers their `Cookie` headers. Their access
+ * tokens run out in twelve hours, or within one second from `expiry` on.
+ */
+export async function writeSessions({ home, count, core, expiry, issuer }) {
   mkdirSync(home, { recursive: true })
-  await runScript('fill-sessions.mjs', [home, count], { core, log: join(home, 'fill.log') })
+  const times = expiry === undefined ? [] : [expiry, issuer]
+  await runScript('fill-sessions.mjs', [home, count, ...times], { core, log: join(home, 'fill.log') })
   const cookies = readFileSync(join(home, 'cookies.txt'), 'utf8').split('\n')
   return cookies.map((value) => `__Host-Http-session=${value}`)
 }

@@ -7,7 +7,7 @@ import { ready, start } from '../lib/process.mjs'
 export const gatewayProgram = join(rootFolder, 'packages/gateway/dist/cli/main.js')
 
 /** The configuration of a deployment: lmdb store, an access token for the API, the header rule against CSRF. */
-const configuration = ({ port, upstream, issuer }) => `origin: http://127.0.0.1:${port}
+const configuration = ({ port, origin, upstream, issuer, session }) => `origin: ${origin}
 listen: { host: 127.0.0.1, port: ${port} }
 providers:
   bench:
@@ -18,7 +18,7 @@ providers:
     scope: openid profile email
 defaultProvider: bench
 # wrk keeps the cookie that it began with.
-session: { idle: 8h, absolute: 12h, rotate: 8h }
+session: ${JSON.stringify({ idle: '8h', absolute: '12h', rotate: '8h', ...session })}
 store: { kind: lmdb, path: data/sessions }
 routes:
   - path: /api/*
@@ -28,15 +28,18 @@ routes:
     maxBody: 10gb
 `
 
-/** Writes a configuration into a folder of its own and starts the real command line on it. */
-export async function startGateway({ home, core, port, upstream, issuer, nodeArguments = [] }) {
+/**
+ * Writes a configuration into a folder of its own and starts the real command line on it. Several on one `home`, each with
+ * a port of its own, share the store and the key ring; `origin` is then that of the first.
+ */
+export async function startGateway({ home, core, port, nodeArguments = [], ...settings }) {
   if (!existsSync(gatewayProgram)) throw new Missing('the gateway is not built: npm run build')
   mkdirSync(home, { recursive: true })
-  const file = join(home, 'coatcheck.yaml')
-  writeFileSync(file, configuration({ port, upstream, issuer }))
+  const file = join(home, `coatcheck-${port}.yaml`)
+  writeFileSync(file, configuration({ port, origin: `http://127.0.0.1:${port}`, ...settings }))
   const args = [...nodeArguments, gatewayProgram, 'start', '-c', file]
   const env = { NODE_ENV: 'production', BENCH_CLIENT_SECRET: 'bench-secret' }
-  const child = start(process.execPath, args, { core, env, log: join(home, 'out.log') })
+  const child = start(process.execPath, args, { core, env, log: join(home, `out-${port}.log`) })
   await ready(child, port)
   return child
 }

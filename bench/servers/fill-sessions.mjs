@@ -1,5 +1,6 @@
-// node fill-sessions.mjs HOME COUNT: writes sessions through the gateway's own session module into the lmdb store of a
-// configuration folder, and their cookies, one a line, into HOME/cookies.txt.
+// node fill-sessions.mjs HOME COUNT [EXPIRY ISSUER]: writes sessions through the gateway's own session module into the lmdb
+// store of a configuration folder, and their cookies, one a line, into HOME/cookies.txt. With EXPIRY (milliseconds since the
+// epoch) the access tokens run out within one second from then on, evenly.
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { openKeyFile } from '../../packages/gateway/dist/session/key-file.js'
 import { createSessions } from '../../packages/gateway/dist/session/sessions.js'
 import { createLmdbStore } from '../../packages/gateway/dist/stores/lmdb.js'
 
-const [, , home, count] = process.argv
+const [, , home, count, expiry, issuer = 'http://127.0.0.1:9'] = process.argv
 const hour = 3_600_000
 const store = createLmdbStore({ path: join(home, 'data/sessions'), now: Date.now })
 const sessions = createSessions({
@@ -26,7 +27,7 @@ const token = (bytes) => randomBytes(bytes).toString('base64url')
 
 function create(number) {
   const session = {
-    subject: { iss: 'http://127.0.0.1:9', sub: `user-${number}` },
+    subject: { iss: issuer, sub: `user-${number}` },
     provider: 'bench',
     providerSid: token(16),
     authenticatedAt: Date.now(),
@@ -37,9 +38,11 @@ function create(number) {
   }
   const tokens = {
     accessToken: token(900),
-    accessTokenExpiresAt: Date.now() + 12 * hour,
+    accessTokenExpiresAt: expiry
+      ? Number(expiry) + Math.floor((number * 1000) / Number(count))
+      : Date.now() + 12 * hour,
     obtainedAt: Date.now(),
-    refreshToken: token(300),
+    refreshToken: `${number}.${token(300)}`,
     idToken: token(900),
   }
   return sessions.create(session, tokens)
