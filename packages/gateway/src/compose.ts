@@ -8,6 +8,7 @@ import { openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
+import { openPlaces } from './watch/places.ts'
 
 /** Builds, once, what the guard and the endpoints work with. */
 export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
@@ -34,6 +35,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     cookies: createGatewayCookies(config.session),
     log,
     now,
+    placeOf: openPlaces(config.watch.geo?.file),
     newRequestId: createRequestIds(),
     newTraceparent: createTraceparents(),
   }

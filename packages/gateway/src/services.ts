@@ -6,6 +6,7 @@ import type { KeyRing } from './session/key-ring.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
+import type { PlaceOf } from './watch/places.ts'
 
 /** What the guard and the endpoints are made of; built once at start, passed by hand. */
 export interface Services {
@@ -18,6 +19,7 @@ export interface Services {
   readonly cookies: GatewayCookies
   readonly log: EventLog
   readonly now: Clock
+  readonly placeOf: PlaceOf
   /** A fresh id for one request: unique, not secret. */
   readonly newRequestId: () => string
   readonly newTraceparent: () => string

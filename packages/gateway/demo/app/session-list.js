@@ -1,7 +1,7 @@
 /** The person's own sessions, each of which can be ended from here. */
 
 import { endSession, listSessions, signOut } from './session.js'
-import { $, ago, busy, deviceName, el } from './ui.js'
+import { $, ago, busy, el } from './ui.js'
 
 /** @returns the current one */
 export async function showSessions() {
@@ -11,7 +11,7 @@ export async function showSessions() {
   return sessions.find(({ current }) => current)
 }
 
-function item({ id, current, createdAt, lastSeenAt, device, address }) {
+function item({ id, current, createdAt, lastSeenAt, device, address, place }) {
   const end = async () => {
     if (current) return signOut()
     await endSession(id)
@@ -20,8 +20,12 @@ function item({ id, current, createdAt, lastSeenAt, device, address }) {
   return el(
     'li',
     {},
-    el('span', {}, el('b', {}, deviceName(device)), current && el('em', {}, 'this one')),
-    el('span.aside', {}, `${address} · signed in ${ago(createdAt)}, seen ${ago(lastSeenAt)}`),
+    el('span', {}, el('b', {}, device), current && el('em', {}, 'this one')),
+    el(
+      'span.aside',
+      {},
+      `${place ? `${place} · ` : ''}${address} · signed in ${ago(createdAt)}, seen ${ago(lastSeenAt)}`,
+    ),
     el('button.quiet', { type: 'button', onclick: ({ target }) => busy(target, end) }, current ? 'Sign out' : 'End'),
   )
 }

@@ -45,15 +45,6 @@ export function ago(time) {
     : relative.format(Math.round(minutes / 1440), 'day')
 }
 
-/** `Chrome on Linux`, from a User-Agent; only for display. */
-export function deviceName(userAgent = '') {
-  const browser = [/Edg(?=\/)/, /Firefox/, /Chrome|Chromium/, /Safari/].find((pattern) => pattern.test(userAgent))
-  const system = /Windows|Android|iPhone|iPad|Mac OS|Linux/.exec(userAgent)?.[0]
-  const name = browser?.exec(userAgent)[0].replace('Edg', 'Edge')
-  if (!name) return userAgent.split(/[\s/]/)[0] || 'Unknown device'
-  return system ? `${name} on ${system.replace('Mac OS', 'macOS')}` : name
-}
-
 /** A list of names and values. */
 export function facts(rows) {
   return el('dl.facts', {}, ...rows.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))

@@ -5,7 +5,9 @@ import type { Path } from './review.ts'
  * counts on it. An entry leaves this table when the feature arrives, and the schema takes the key over.
  */
 export const plannedKeys = [
-  'watch',
+  'watch.audit',
+  'watch.webhook',
+  'watch.rules',
   'signals',
   'session.binding',
   'providers.*.par',

@@ -79,6 +79,17 @@ function createSections(around: Surroundings) {
     { error: 'write { kind: lmdb, path: data/sessions } or { kind: memory }' },
   )
 
+  const watch = z.strictObject({
+    geo: z
+      .strictObject({
+        file: filled('file')
+          .transform((path, ctx) => settle(around.existing(path), around, ctx))
+          .describe("A database of addresses in MaxMind's format, such as GeoLite2-City.mmdb; read at start."),
+      })
+      .optional()
+      .describe('Where sessions come from, for the list that users see of their own.'),
+  })
+
   const roleRule = z.strictObject({
     claim: filled('claim').describe(
       "The provider's claim. A list or a comma-separated text is read element by element.",
@@ -144,6 +155,7 @@ function createSections(around: Surroundings) {
       })
       .prefault({})
       .describe('Security headers.'),
+    watch: watch.prefault({}).describe('What the gateway notices of its sessions.'),
     log: z
       .strictObject({
         level: z

@@ -7,6 +7,8 @@ export interface Surroundings {
   secret(reference: SecretReference): Answer<string>
   /** A file or folder that the gateway makes itself: only its absolute path. */
   own(path: string): string
+  /** A file that must be there. */
+  existing(path: string): Answer<string>
   /** The folder of a single-page app. */
   site(path: string): Answer<string>
   tls(files: TlsFiles): Answer<TlsFiles>
@@ -60,6 +62,11 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value, warnings: worldReadable(file) ? [{ message: open(reference.file) }] : [] }
   }
 
+  function existing(path: string): Answer<string> {
+    const value = own(path)
+    return isThere(value, 'file') ? { value } : refuse(value, `there is no file ${path}`)
+  }
+
   function site(path: string): Answer<string> {
     const value = own(path)
     if (!isThere(value, 'folder')) return refuse(value, `there is no folder ${path}`)
@@ -94,13 +101,14 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value, problems, warnings }
   }
 
-  return { secret, own, site, tls, warn }
+  return { secret, own, existing, site, tls, warn }
 }
 
 /** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret cannot be had. */
 export const nowhere: Surroundings = {
   secret: () => refuse('', 'a secret cannot be looked up here; use loadConfig'),
   own: (path) => path,
+  existing: (value) => ({ value }),
   site: (value) => ({ value }),
   tls: (value) => ({ value }),
   warn: false,

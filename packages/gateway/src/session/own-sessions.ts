@@ -3,11 +3,12 @@ import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { json, noContent } from '../protocol/json-response.ts'
 import type { Services } from '../services.ts'
+import { deviceName } from './device-name.ts'
 import type { LiveSession } from './record.ts'
 import type { ListedSession } from './sessions.ts'
 
 /** The signed-in user's own sessions: to see them, to end one, to end all others. @see ASVS 5.0 7.5.2 */
-export function createOwnSessions({ sessions }: Pick<Services, 'sessions'>) {
+export function createOwnSessions({ placeOf, sessions }: Pick<Services, 'placeOf' | 'sessions'>) {
   async function current(request: EndpointRequest): Promise<LiveSession> {
     const opened =
       request.cookie === undefined ? undefined : await guarded(() => sessions.open(request.cookie as string))
@@ -19,7 +20,9 @@ export function createOwnSessions({ sessions }: Pick<Services, 'sessions'>) {
     const session = await current(request)
     sessions.touch(session)
     const own = await guarded(() => sessions.ofUser(session.record.subject))
-    return json(200, { sessions: own.map((listed) => describe(listed, session)) })
+    return json(200, {
+      sessions: own.map((listed) => ({ ...describe(listed, session), place: placeOf(listed.record.address) ?? null })),
+    })
   }
 
   /** Only among the user's own: a handle of somebody else's session is as unknown as any other text. */
@@ -52,7 +55,7 @@ function describe({ id, handle, record }: ListedSession, current: LiveSession) {
     current: id === current.id,
     createdAt: new Date(record.createdAt).toISOString(),
     lastSeenAt: new Date(record.lastSeenAt).toISOString(),
-    device: record.userAgent,
+    device: deviceName(record.userAgent),
     address: record.address,
   }
 }
