@@ -16,6 +16,7 @@ const sessions = createSessions({
   ring: openKeyFile(join(home, 'coatcheck.keys'), Date.now),
   timeouts: { idle: 8 * hour, absolute: 12 * hour, rotate: 8 * hour, grace: 30_000 },
   now: Date.now,
+  rolesOf: () => [],
   onEvent: () => {},
   onFault: (fault) => {
     throw fault

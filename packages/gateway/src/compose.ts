@@ -1,3 +1,5 @@
+import { decidingClaims } from './access/attributes.ts'
+import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
@@ -19,6 +21,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     ring,
     timeouts: config.session,
     now,
+    rolesOf: (attributes) => rolesOf(config.roles, attributes),
     onEvent: (event) => report(log, event),
     onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
   })
@@ -48,7 +51,7 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     name,
     config: provider,
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
-    wantedClaims: [...provider.claims, ...config.roles.map((rule) => rule.claim)],
+    wantedClaims: [...provider.claims, ...decidingClaims(config)],
     now,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),
@@ -57,6 +60,6 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
 
 function report(log: EventLog, event: SessionEvent): void {
   if (event.event === 'crypt_decrypt_fail' || event.event === 'session_cookie_reused') log.error(event)
-  else if (event.event === 'session_unknown') log.warn(event)
+  else if (event.event === 'session_unknown' || event.event === 'privilege_permissions_changed') log.warn(event)
   else log.info(event)
 }

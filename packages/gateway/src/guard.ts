@@ -37,7 +37,7 @@ export interface Guard {
  * CSRF comes before the session, so that a page of another site learns nothing about who is signed in.
  */
 export function createGuard(services: Services): Guard {
-  const { config, cookies, newRequestId, now, sessions } = services
+  const { config, cookies, log, newRequestId, now, sessions } = services
   const origin = new URL(config.origin)
   const isTrusted = createTrustedProxies(config.trustedProxies)
   const endpoints = createEndpoints(services)
@@ -122,13 +122,25 @@ export function createGuard(services: Services): Guard {
     }
     if (navigation) checkCsrf(route, request)
     const { session } = opened
-    if (!route.allows(session.record.roles))
-      throw new Refusal('access_denied', { cause: 'none of the roles of the route' })
-    const shortfall = route.lacks(session.record, now())
-    if (shortfall !== undefined) return stepUp(request, navigation, shortfall)
+    const objection = route.policy.check(session.record, now())
+    if (objection?.kind === 'denied') throw new Refusal('access_denied', { cause: objection.reason })
+    if (objection?.kind === 'step-up') return stepUp(request, navigation, objection.shortfall)
+    if (route.policy.dryRuns.length > 0) rehearse(route, request, session)
     sessions.touch(session)
     const decision = route.carryOut(request, session)
     return opened.rotationDue ? rotated(request, session, decision) : decision
+  }
+
+  /** Demands that are only tried out: what they would refuse is written down, and let through. */
+  function rehearse(route: Route, request: GatewayRequest, { id, record }: LiveSession): void {
+    for (const check of route.policy.dryRuns) {
+      const objection = check(record, now())
+      if (objection === undefined) continue
+      const reason = objection.kind === 'denied' ? objection.reason : 'a step-up'
+      const { requestId, path } = request
+      const session = sessions.handleOf(id)
+      log.warn({ event: 'authz_would_fail', route: route.path, path, reason, session, requestId })
+    }
   }
 
   function stepUp(request: GatewayRequest, navigation: boolean, shortfall: Shortfall): Decision {

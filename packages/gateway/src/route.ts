@@ -1,4 +1,4 @@
-import { createAssurance, type Shortfall } from './access/assurance.ts'
+import { createPolicy, type Policy } from './access/policy.ts'
 import type { Routable } from './access/route-map.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import type { RouteConfig } from './config/schema.ts'
@@ -6,29 +6,25 @@ import type { Decision } from './decision.ts'
 import { securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
-import type { LiveSession, SessionRecord } from './session/record.ts'
+import type { LiveSession } from './session/record.ts'
 import { createForward } from './upstream/forward.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
 export interface Route extends Routable {
   readonly access: 'public' | 'session'
   readonly csrf: 'header' | 'off'
-  allows(roles: readonly string[]): boolean
+  readonly policy: Policy
   readonly trespasses: Trespasses
-  /** What the sign-in of this session lacks for the route, if anything. */
-  lacks(record: SessionRecord, now: number): Shortfall | undefined
   carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
 }
 
 export function compileRoute(config: RouteConfig, services: Services): Route {
-  const needed = typeof config.access === 'object' ? config.access.roles : undefined
   const shared = {
     path: config.path,
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
-    lacks: createAssurance(config.access),
+    policy: createPolicy(config.access),
     trespasses: createTrespasses(config, services.config.routes),
-    allows: (roles: readonly string[]) => needed === undefined || needed.some((role) => roles.includes(role)),
   }
   if (config.static !== undefined) {
     // Files change nothing when they are fetched, and a page's own <script src> can't send a header.

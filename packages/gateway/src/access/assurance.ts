@@ -1,4 +1,4 @@
-import type { RouteConfig } from '../config/schema.ts'
+import type { Demand } from '../config/schema.ts'
 import type { SessionRecord } from '../session/record.ts'
 
 /** What a session lacks for a route. */
@@ -10,8 +10,7 @@ export interface Shortfall {
 }
 
 /** How strongly and how recently the user must have signed in. @see ASVS 5.0 6.8.4 · RFC 9470 */
-export function createAssurance(access: RouteConfig['access']) {
-  const { acr, maxAge } = typeof access === 'object' ? access : { acr: undefined, maxAge: undefined }
+export function createAssurance({ acr, maxAge }: Pick<Demand, 'acr' | 'maxAge'>) {
   const demand: Shortfall = {
     ...(acr?.[0] !== undefined && { acr: acr[0] }),
     ...(maxAge !== undefined && { maxAge: Math.floor(maxAge / 1000) }),

@@ -7,8 +7,16 @@ type RoleRule = Config['roles'][number]
 export function rolesOf(rules: readonly RoleRule[], claims: JsonObject): string[] {
   const roles = new Set<string>()
   for (const rule of rules)
-    if (matches(rule, elementsOf(claims[rule.claim]))) for (const role of rule.grant) roles.add(role)
+    if (matches(rule, rule.claim === 'groups' ? groupsOf(claims) : elementsOf(claims[rule.claim])))
+      for (const role of rule.grant) roles.add(role)
   return [...roles]
+}
+
+/** `groups` is what most providers call it; Amazon Cognito has a name of its own. */
+export const groupClaims = ['groups', 'cognito:groups'] as const
+
+export function groupsOf(claims: JsonObject = {}): string[] {
+  return groupClaims.flatMap((name) => elementsOf(claims[name]))
 }
 
 function matches(rule: RoleRule, elements: readonly string[]): boolean {
@@ -25,7 +33,7 @@ function matches(rule: RoleRule, elements: readonly string[]): boolean {
  * A claim as a list. Providers flatten lists into `a,b` or `[a, b]`; they are taken apart again and compared element by
  * element, never as a substring: `admin` is not in `nonadmin`.
  */
-function elementsOf(claim: Json | undefined): string[] {
+export function elementsOf(claim: Json | undefined): string[] {
   if (claim === undefined || claim === null) return []
   if (Array.isArray(claim)) return claim.filter((element) => typeof element === 'string')
   if (typeof claim === 'string') {

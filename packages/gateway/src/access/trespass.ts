@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { RouteConfig } from '../config/schema.ts'
 
 /** Whether a request that a route would forward lands, at its upstream, where a stricter route stands guard. */
@@ -73,12 +74,22 @@ function covers(own: RouteConfig, other: RouteConfig): boolean {
   if (own.csrf === 'off' && other.csrf !== 'off') return false
   if (other.access === 'public') return true
   if (own.access === 'public') return false
-  const mine = typeof own.access === 'object' ? own.access : {}
-  const theirs = typeof other.access === 'object' ? other.access : {}
+  if (typeof other.access !== 'object') return true
+  const { roles, acr, maxAge, mode: _, ...theirs } = other.access
+  const {
+    roles: myRoles,
+    acr: myAcr,
+    maxAge: myMaxAge,
+    mode,
+    ...mine
+  } = own.access === 'authenticated' ? {} : own.access
+  // What is only tried out keeps nobody out.
+  if (mode === 'report') return false
   return (
-    within(mine.roles, theirs.roles) &&
-    within(mine.acr, theirs.acr) &&
-    (theirs.maxAge === undefined || (mine.maxAge !== undefined && mine.maxAge <= theirs.maxAge))
+    within(myRoles, roles) &&
+    within(myAcr, acr) &&
+    (maxAge === undefined || (myMaxAge !== undefined && myMaxAge <= maxAge)) &&
+    Object.entries(theirs).every(([key, demand]) => isDeepStrictEqual(demand, mine[key as keyof typeof mine]))
   )
 }
 

@@ -5,25 +5,71 @@ import { settle } from './settle.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
 import { cookieName, filled, method, prefix, role, routePath } from './texts.ts'
 
+/** What a route may ask of who is signed in. */
+const demands = {
+  roles: z
+    .array(role())
+    .min(1, { error: 'name at least one role' })
+    .optional()
+    .describe('The roles of which the user needs at least one.'),
+  groups: z
+    .array(filled('group'))
+    .min(1, { error: 'name at least one group' })
+    .optional()
+    .describe(
+      "The groups of which the user needs at least one, by the provider's claim `groups` (or `cognito:groups`).",
+    ),
+  scopes: z
+    .array(filled('scope'))
+    .min(1, { error: 'name at least one scope' })
+    .optional()
+    .describe('The scopes that the sign-in must have been granted, all of them.'),
+  claims: z
+    .record(
+      filled('claim'),
+      z.union([filled(), z.array(filled()).min(1)], { error: 'write a text or a list of texts' }),
+    )
+    .optional()
+    .describe(
+      'Claims by name, each with its value or a list of values of which one is needed; lists element by element.',
+    ),
+  acr: z
+    .array(filled('acr'))
+    .min(1, { error: 'name at least one acr' })
+    .optional()
+    .describe(
+      'The ways of signing in, as the provider names them, of which one is needed; else a step-up asks for the first.',
+    ),
+  maxAge: duration().optional().describe('The sign-in may be this old; else a step-up asks for a new one.'),
+}
+
+const mode = z
+  .enum(['enforce', 'report'])
+  .optional()
+  .describe(
+    '`enforce` unless said otherwise. `report`: a dry run. What these demands would refuse is logged (`authz_would_fail`) and let through.',
+  )
+
+const demandSchema = z.strictObject(demands)
+
 export const accessSchema = z
   .union(
     [
       z.literal('public'),
       z.literal('authenticated'),
       z.strictObject({
-        roles: z
-          .array(role())
-          .min(1, { error: 'name at least one role' })
+        ...demands,
+        anyOf: z
+          .array(demandSchema)
+          .min(1, { error: 'name at least one alternative' })
           .optional()
-          .describe('The roles of which the user needs at least one.'),
-        acr: z
-          .array(filled('acr'))
-          .min(1, { error: 'name at least one acr' })
+          .describe('Alternatives of the same keys, of which one must hold as a whole.'),
+        allOf: z
+          .array(z.strictObject({ ...demands, mode }))
+          .min(1, { error: 'name at least one demand' })
           .optional()
-          .describe(
-            'The ways of signing in, as the provider names them, of which one is needed; else a step-up asks for the first.',
-          ),
-        maxAge: duration().optional().describe('The sign-in may be this old; else a step-up asks for a new one.'),
+          .describe('Further demands of the same keys, all of which must hold; each may have a `mode` of its own.'),
+        mode,
       }),
     ],
     {
@@ -63,7 +109,7 @@ export function createRouteSchema(around: Surroundings) {
       .optional()
       .describe('Cut off the front of the path before the request goes on: `/api` turns `/api/users` into `/users`.'),
     access: accessSchema.describe(
-      'Who may call: `public`, `authenticated`, or `{ roles: [...] }` for users with one of the roles.',
+      'Who may call: `public`, `authenticated`, or demands on the user, which hold together: `{ roles: [admin], maxAge: 5m }`.',
     ),
     credential: z
       .enum(['none', 'access-token', 'id-token'])
@@ -90,3 +136,4 @@ export function createRouteSchema(around: Surroundings) {
 }
 
 export const routeSchema = createRouteSchema(nowhere)
+export type Demand = Partial<z.output<typeof demandSchema>>

@@ -189,4 +189,5 @@ export type Sections = z.output<ReturnType<typeof createSections>>
 export type Config = z.output<typeof configSchema>
 export type ProviderConfig = z.output<typeof providerSchema>
 export type RouteConfig = z.output<typeof routeSchema>
+export type { Demand } from './route-schema.ts'
 export type RoleRule = Config['roles'][number]

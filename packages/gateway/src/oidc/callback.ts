@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { decidingClaims, pick } from '../access/attributes.ts'
 import { rolesOf } from '../access/roles.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
@@ -7,7 +8,6 @@ import { printable } from '../protocol/printable.ts'
 import { timingSafeEqual } from '../protocol/timing-safe.ts'
 import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
-import type { JsonObject } from '../session/json.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
 import { asRefusal, reasonOf } from './faults.ts'
@@ -25,6 +25,7 @@ import { checkStepUp } from './step-up.ts'
  */
 export function createCallback(services: Services) {
   const { config, cookies, log, now, providers, ring, sessions, store } = services
+  const deciding = decidingClaims(config)
 
   return async (request: EndpointRequest): Promise<Respond> => {
     const provider = providers.get(request.name)
@@ -113,7 +114,7 @@ export function createCallback(services: Services) {
   async function startSession(
     request: EndpointRequest,
     provider: ProviderClient,
-    { tokens, sub, claims, authenticatedAt }: SignedIn,
+    { tokens, sub, claims, scopes, authenticatedAt }: SignedIn,
   ) {
     const sid = claims.sid
     const acr = claims.acr
@@ -122,6 +123,8 @@ export function createCallback(services: Services) {
       provider: provider.name,
       authenticatedAt: authenticatedAt ?? now(),
       roles: rolesOf(config.roles, claims),
+      attributes: pick(claims, deciding),
+      scopes,
       claims: pick(claims, provider.config.claims),
       userAgent: (request.fields.userAgent ?? '').slice(0, 512),
       address: request.address,
@@ -148,8 +151,4 @@ export function createCallback(services: Services) {
       })
     }
   }
-}
-
-function pick(claims: JsonObject, names: readonly string[]): JsonObject {
-  return Object.fromEntries(names.flatMap((name) => (claims[name] === undefined ? [] : [[name, claims[name]]])))
 }

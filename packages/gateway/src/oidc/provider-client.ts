@@ -25,6 +25,8 @@ export interface SignedIn {
   readonly sub: string
   /** Claims of UserInfo and of the ID token, the latter winning. */
   readonly claims: JsonObject
+  /** What was granted: as the answer says, else as it was asked for. @see RFC 6749 §5.1 */
+  readonly scopes: readonly string[]
   /** Milliseconds since the epoch, when the provider says so. */
   readonly authenticatedAt: number | undefined
 }
@@ -141,6 +143,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       tokens: tokensOf(answer, idToken, undefined),
       sub: idClaims.sub,
       claims: { ...aboutUser(userInfo), ...(idClaims as unknown as JsonObject) },
+      scopes: (answer.scope ?? config.scope).split(' '),
       authenticatedAt: idClaims.auth_time === undefined ? undefined : idClaims.auth_time * 1000,
     }
   }

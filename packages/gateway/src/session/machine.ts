@@ -30,15 +30,18 @@ export function seen(record: SessionRecord, at: number): Transition {
   return at > record.lastSeenAt ? { to: { ...record, lastSeenAt: at } } : { no: 'no' }
 }
 
-/** Is the cookie to be replaced? `current`: the newest value was shown, and so has arrived. */
+/**
+ * Is the cookie to be replaced? `current`: the newest value was shown, and so has arrived. It is too when the user's
+ * privileges changed since it was made. @see ASVS 5.0 7.2.4
+ */
 export function rotationIsDue(
-  lineage: readonly Generation[],
+  { lineage, privilegesChangedAt = 0 }: Pick<SessionRecord, 'lineage' | 'privilegesChangedAt'>,
   current: boolean,
   { now, rotate }: { now: number; rotate: number },
 ): boolean {
   const newest = lineage.at(-1)
   if (newest === undefined) return false
-  if (current) return now - newest.issuedAt >= rotate
+  if (current) return now - newest.issuedAt >= rotate || newest.issuedAt < privilegesChangedAt
   // The value before is still in use: its successor is on the way, or was lost.
   return newest.deliveredAt === undefined && now - newest.issuedAt >= lostAfter
 }
@@ -83,11 +86,28 @@ export function released(record: SessionRecord, holder: string): Transition {
   return { to: rest }
 }
 
-/** The token set after `tokensVersion`. Only one can follow it: who comes second finds the successor of another. */
-export function renewed(record: SessionRecord, tokensVersion: number): Transition<'superseded'> {
+/**
+ * The token set after `tokensVersion`. Only one can follow it: who comes second finds the successor of another. With the
+ * tokens the provider may have told what the user is now.
+ */
+export function renewed(
+  record: SessionRecord,
+  tokensVersion: number,
+  { user = {}, now }: { user?: UserChange | undefined; now: number },
+): Transition<'superseded'> {
   if (record.tokensVersion !== tokensVersion) return { no: 'superseded' }
   const { refreshLease: _, ...rest } = record
-  return { to: { ...rest, tokensVersion: tokensVersion + 1 } }
+  const changed = user.roles !== undefined && !sameSet(user.roles, record.roles)
+  return {
+    to: { ...rest, ...user, tokensVersion: tokensVersion + 1, ...(changed && { privilegesChangedAt: now }) },
+  }
+}
+
+/** What a refresh can change of the user. */
+export type UserChange = Partial<Pick<SessionRecord, 'attributes' | 'claims' | 'roles' | 'scopes'>>
+
+function sameSet(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((one) => others.includes(one))
 }
 
 /**

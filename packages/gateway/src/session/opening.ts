@@ -3,6 +3,7 @@ import { timingSafeEqual as sameText } from '../protocol/timing-safe.ts'
 import type { Cache } from './cache.ts'
 import { type CookieValue, hashSecret, parseCookieValue } from './cookie-value.ts'
 import type { Handles } from './handle.ts'
+import type { JsonObject } from './json.ts'
 import type { KeyRing } from './key-ring.ts'
 import { type Standing, standingOf } from './lineage.ts'
 import { expired } from './machine.ts'
@@ -30,6 +31,7 @@ export interface OpeningParts {
   readonly rotation: Rotation
   readonly timeouts: Timeouts
   readonly now: Clock
+  readonly rolesOf: (attributes: JsonObject) => string[]
   readonly onEvent: (event: SessionEvent) => void
   readonly onFault: (fault: unknown) => void
   end(id: SessionId, reason: EndReason, holds?: (record: SessionRecord) => boolean): Promise<boolean>
@@ -37,7 +39,7 @@ export interface OpeningParts {
 
 /** Who is behind a cookie: finds the session, proves the secret, keeps the times, notices copies. */
 export function createOpening(parts: OpeningParts): Opening {
-  const { store, rows, cache, ring, handles, rotation, timeouts, now, onEvent, onFault, end } = parts
+  const { store, rows, cache, ring, handles, rotation, timeouts, now, rolesOf, onEvent, onFault, end } = parts
 
   function open(text: string): Opened | Promise<Opened> {
     const cookie = parseCookieValue(text)
@@ -71,7 +73,8 @@ export function createOpening(parts: OpeningParts): Opening {
       return row
     }
     if (row.kind === 'unreadable') return await unreadable(id, row.why)
-    const { record, version } = row
+    const { version } = row
+    const record = withRoles(row.record)
     const standing = standingIn(record, cookie, hashSecret(cookie.secret))
     if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(id, standing) ?? unknown
     const tokens = openTokens(row, cookie, standing.generation)
@@ -92,6 +95,11 @@ export function createOpening(parts: OpeningParts): Opening {
     // Reads overtake each other: what is newer here already stays.
     if (opened.kind === 'live' && (known === undefined || known.version <= version)) cache.set(id, session)
     return opened
+  }
+
+  /** Roles as the rules make them today: a changed configuration counts for the sessions that are there already. */
+  function withRoles(record: SessionRecord): SessionRecord {
+    return record.attributes === undefined ? record : { ...record, roles: rolesOf(record.attributes) }
   }
 
   function openTokens(row: Row, cookie: CookieValue, generation: Generation): Tokens | 'tampered' | 'unknown-key' {
@@ -135,7 +143,7 @@ export function createOpening(parts: OpeningParts): Opening {
       return { kind: 'ended', reason }
     }
     if (current && record.lineage.length > 1) rotation.confirm(session)
-    return { kind: 'live', session, rotationDue: rotation.isDue(record.lineage, current, at) }
+    return { kind: 'live', session, rotationDue: rotation.isDue(record, current, at) }
   }
 
   /** A row that was changed or swapped is dead, and only that row. A missing ring key is an outage: nobody is signed out. */

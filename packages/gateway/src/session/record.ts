@@ -21,6 +21,12 @@ export interface SessionRecord {
   readonly absoluteExpiresAt: number
   readonly acr?: string
   readonly roles: readonly string[]
+  /** The claims by which roles and access are decided; shown to nobody. */
+  readonly attributes?: JsonObject
+  /** What was granted to the client for this user, where the provider says. */
+  readonly scopes?: readonly string[]
+  /** When roles or attributes changed during the session: cookie values from before are replaced. */
+  readonly privilegesChangedAt?: number
   /** The claims that `/auth/session` may show. */
   readonly claims: JsonObject
   /** User-Agent and address at sign-in, for the user's own list of sessions. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { parseCookieValue } from './cookie-value.ts'
+import type { JsonObject } from './json.ts'
 import type { KeyRing } from './key-ring.ts'
-import { leased, released, renewed } from './machine.ts'
-import type { LiveSession, Tokens } from './record.ts'
+import { leased, released, renewed, type UserChange } from './machine.ts'
+import type { LiveSession, SessionRecord, Tokens } from './record.ts'
 import type { Row, Rows } from './rows.ts'
 import { sealTokens, unwrapDataKey } from './sealed-record.ts'
 import type { Clock } from './store.ts'
@@ -25,9 +26,10 @@ export interface Lease {
   readonly kind: 'granted'
   /**
    * The new token set takes the place of the one that the lease was taken for. Undefined if the session ended meanwhile, or
-   * if another holder, after this lease had run out, was faster: its set stands.
+   * if another holder, after this lease had run out, was faster: its set stands. `user`: what the provider said of the user
+   * with them.
    */
-  renew(tokens: Tokens): Promise<LiveSession | undefined>
+  renew(tokens: Tokens, user?: Omit<UserChange, 'roles'>): Promise<LiveSession | undefined>
   release(): Promise<void>
 }
 
@@ -40,10 +42,11 @@ export function createRefreshLeases(parts: {
   rows: Rows
   ring: KeyRing
   now: Clock
+  rolesOf: (attributes: JsonObject) => string[]
   /** Brings what this process knows of the session up to date. */
   replaced: (session: LiveSession, row: Row, tokens: Tokens) => LiveSession
 }): RefreshLeases {
-  const { rows, ring, now, replaced } = parts
+  const { rows, ring, now, rolesOf, replaced } = parts
 
   function dataKeyOf({ record }: Row, { id }: LiveSession, text: string): Buffer | undefined {
     const cookie = parseCookieValue(text)
@@ -74,9 +77,11 @@ export function createRefreshLeases(parts: {
       return {
         kind: 'granted',
         release,
-        async renew(tokens) {
+        async renew(tokens, user) {
           const { sealed } = sealTokens(id, tokens, dataKey)
-          const next = await rows.change(id, (record) => ({ ...renewed(record, tokensVersion), tokens: sealed }))
+          const change = user?.attributes ? { ...user, roles: rolesOf(user.attributes) } : user
+          const step = (record: SessionRecord) => renewed(record, tokensVersion, { user: change, now: now() })
+          const next = await rows.change(id, (record) => ({ ...step(record), tokens: sealed }))
           return next && replaced(session, next, tokens)
         },
       }

@@ -2,6 +2,7 @@ import { type Cache, createCache } from './cache.ts'
 import { formatCookieValue, hashSecret, newCookieValue, parseCookieValue } from './cookie-value.ts'
 import { createHandles } from './handle.ts'
 import { providerSidIndex, userIndex } from './indices.ts'
+import type { JsonObject } from './json.ts'
 import type { KeyRing } from './key-ring.ts'
 import { expired, seen } from './machine.ts'
 import { createOpening } from './opening.ts'
@@ -27,6 +28,7 @@ export interface SessionEvent {
     | 'session_ended'
     | 'session_unknown'
     | 'session_cookie_reused'
+    | 'privilege_permissions_changed'
     | 'crypt_decrypt_fail'
   readonly session: string
   readonly reason?: string
@@ -73,6 +75,8 @@ export interface SessionsOptions {
   readonly ring: KeyRing
   readonly timeouts: Timeouts
   readonly now: Clock
+  /** The application's roles of a user with these claims. */
+  readonly rolesOf: (attributes: JsonObject) => string[]
   readonly onEvent: (event: SessionEvent) => void
   /** Called when a write behind a request failed. */
   readonly onFault: (fault: unknown) => void
@@ -142,6 +146,9 @@ export function createSessions(options: SessionsOptions): Sessions {
   function replaced(session: LiveSession, row: Row, tokens: Tokens): LiveSession {
     const next = { ...withRow(session, row), tokens }
     cache.set(session.id, next)
+    if (row.record.privilegesChangedAt !== session.record.privilegesChangedAt) {
+      onEvent({ event: 'privilege_permissions_changed', session: handles.handleOf(session.id) })
+    }
     return next
   }
 
@@ -169,7 +176,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     touch,
     create,
     rotate,
-    refreshLeases: createRefreshLeases({ rows, ring, now, replaced }),
+    refreshLeases: createRefreshLeases({ rows, ring, now, rolesOf: options.rolesOf, replaced }),
     end,
     ofUser: (subject) => listed(userIndex(subject)),
     ofProviderSid: (iss, sid) => listed(providerSidIndex(iss, sid)),

@@ -32,6 +32,7 @@ async function twoProcesses() {
       ring,
       timeouts,
       now: clock.now,
+      rolesOf: () => [],
       onEvent: () => {},
       onFault: (fault) => expect.fail(String(fault)),
     })

@@ -36,6 +36,7 @@ function world(
       ring,
       timeouts: { idle: 30 * minute, absolute: 12 * hour, rotate: options.rotate ?? 13 * hour, grace: 30_000 },
       now: clock.now,
+      rolesOf: () => [],
       onEvent: (event) => events.push(event),
       onFault: (fault) => faults.push(fault),
     })

@@ -64,6 +64,7 @@ export class Nodes {
       ring: this.#ring,
       timeouts,
       now: this.clock.now,
+      rolesOf: () => [],
       onEvent: ({ event }) => {
         if (event === 'session_cookie_reused') this.alerts.push(event)
       },

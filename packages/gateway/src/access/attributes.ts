@@ -1,0 +1,20 @@
+import type { Config } from '../config/schema.ts'
+import type { JsonObject } from '../session/json.ts'
+import { groupClaims } from './roles.ts'
+
+/** The claims that decide what a user may do: those that role rules and routes read. Kept with the session, shown to nobody. */
+export function decidingClaims({ roles, routes }: Pick<Config, 'roles' | 'routes'>): string[] {
+  const demands = routes.flatMap(({ access }) =>
+    typeof access === 'object' ? [access, ...(access.anyOf ?? []), ...(access.allOf ?? [])] : [],
+  )
+  const claims = [
+    ...roles.flatMap(({ claim }) => (claim === 'groups' ? groupClaims : [claim])),
+    ...demands.flatMap((demand) => Object.keys(demand.claims ?? {})),
+    ...(demands.some(({ groups }) => groups !== undefined) ? groupClaims : []),
+  ]
+  return [...new Set(claims)]
+}
+
+export function pick(claims: JsonObject, names: readonly string[]): JsonObject {
+  return Object.fromEntries(names.flatMap((name) => (claims[name] === undefined ? [] : [[name, claims[name]]])))
+}
