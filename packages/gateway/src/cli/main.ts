@@ -8,6 +8,7 @@ const commands = {
   start: { summary: 'run the gateway', load: () => import('./start.ts') },
   demo: { summary: 'see everything at work: provider, gateway, sample app and API', load: () => import('./demo.ts') },
   check: { summary: 'validate the configuration', load: () => import('./check.ts') },
+  explain: { summary: 'tell which rule a request meets', load: () => import('./explain.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
 } as const
 

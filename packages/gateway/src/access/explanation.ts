@@ -1,0 +1,164 @@
+import type { Config, Demand, RouteConfig } from '../config/schema.ts'
+import { readTarget } from '../protocol/target.ts'
+import type { SessionRecord } from '../session/record.ts'
+import { createPolicy } from './policy.ts'
+import { createRouteMap } from './route-map.ts'
+import { createTrespasses } from './trespass.ts'
+
+/** One check that a request goes through, in the order of the guard. */
+export interface ExplainedStep {
+  readonly check: 'target' | 'host' | 'route' | 'method' | 'csrf' | 'session' | 'access' | 'then'
+  readonly says: string
+}
+
+export interface Explanation {
+  readonly method: string
+  readonly path: string
+  /** Where in `routes` the rule stands. */
+  readonly route?: { readonly index: number; readonly path: string }
+  readonly steps: readonly ExplainedStep[]
+  /** The error code that a signed-in caller gets, as far as it is known here; absent if the request goes through. */
+  readonly refused?: string
+}
+
+export interface Asked {
+  readonly method: string
+  /** A path, or an address of the origin. */
+  readonly url: string
+  /** Of the one who asks; what else a route demands stays open. */
+  readonly roles?: readonly string[] | undefined
+}
+
+/** Which route and rule a request meets, and what would happen to it: by the same parts as the guard's own decision. */
+export function explainRequest(config: Config, { method, url, roles }: Asked): Explanation {
+  const steps: ExplainedStep[] = []
+  const say = (check: ExplainedStep['check'], says: string) => void steps.push({ check, says })
+  const target = readTarget(url)
+  if (target.kind === 'refused') {
+    say('target', `refused: ${target.reason}`)
+    return { method, path: url, steps, refused: 'bad_request' }
+  }
+  const { path } = target
+  const end = (refused?: string, route?: Explanation['route']): Explanation => ({
+    method,
+    path,
+    steps,
+    ...(route && { route }),
+    ...(refused !== undefined && { refused }),
+  })
+  say('target', path)
+  if (target.kind === 'absolute' && `${target.scheme}://${target.authority}` !== config.origin) {
+    say('host', `not the origin ${config.origin}`)
+    return end('misdirected_request')
+  }
+  if (`${path}/`.startsWith(`${config.basePath}/`)) {
+    say('route', `one of the gateway's own endpoints, below ${config.basePath}`)
+    return end()
+  }
+  const found = createRouteMap(config.routes.map(withOwnMethods))(path, method)
+  if (found === undefined || method === 'TRACE' || method === 'CONNECT') {
+    say(
+      found === undefined ? 'route' : 'method',
+      found === undefined ? 'none: what no route names does not exist' : 'never forwarded',
+    )
+    return end(found === undefined ? 'not_found' : 'method_not_allowed')
+  }
+  if (found.kind === 'method-not-allowed') {
+    say('method', `not served here; the most specific path allows ${found.allow}`)
+    return end('method_not_allowed')
+  }
+  const { config: rule, index } = found.route
+  const route = { index, path: rule.path }
+  say('route', `routes[${index}], ${rule.path}`)
+  if (createTrespasses(rule, config.routes)(path, method)) {
+    say('route', 'the upstream may take this path for that of a stricter route')
+    return end('bad_request', route)
+  }
+  say('csrf', csrfOf(rule))
+  say(
+    'session',
+    rule.access === 'public'
+      ? 'none needed'
+      : 'needed: a navigation without one goes to sign-in, a script gets 401 login_required',
+  )
+  const refused = explainAccess(rule, roles, say)
+  if (refused === undefined) say('then', endOf(rule, path + target.query))
+  return end(refused, route)
+}
+
+function withOwnMethods(config: RouteConfig, index: number) {
+  const methods = config.methods ?? (config.static === undefined ? undefined : ['GET'])
+  return { path: config.path, methods, config, index }
+}
+
+function csrfOf({ csrf, static: folder }: RouteConfig): string {
+  if (folder !== undefined) return 'none: files change nothing when they are fetched'
+  return csrf === 'off' ? 'off' : `${csrf}: a script sends X-CSRF: 1 from a page of the origin`
+}
+
+function explainAccess(
+  { access }: RouteConfig,
+  roles: readonly string[] | undefined,
+  say: (check: 'access', says: string) => void,
+): string | undefined {
+  if (typeof access !== 'object') {
+    say('access', access)
+    return undefined
+  }
+  const { anyOf, allOf = [], mode, ...own } = access
+  const dry = mode === 'report' ? ' (dry run: only logged)' : ''
+  for (const demand of demandsOf(own)) say('access', demand + dry)
+  if (anyOf) say('access', `one of: ${anyOf.map((one) => demandsOf(one).join(' and ')).join('; or ')}${dry}`)
+  for (const one of allOf) {
+    for (const demand of demandsOf(one))
+      say('access', demand + (one.mode === 'report' ? ' (dry run: only logged)' : dry))
+  }
+  if (roles === undefined) return undefined
+  const who = { roles, attributes: {}, scopes: [], authenticatedAt: 0 } as unknown as SessionRecord
+  const objection = createPolicy(rolesOnly(access)).check(who, 0)
+  say(
+    'access',
+    objection === undefined
+      ? `the roles ${roles.join(', ') || '(none)'} meet what is asked of roles`
+      : `not met: ${reasonOf(objection)}`,
+  )
+  return objection === undefined ? undefined : 'access_denied'
+}
+
+function reasonOf(objection: NonNullable<ReturnType<ReturnType<typeof createPolicy>['check']>>): string {
+  return objection.kind === 'denied' ? objection.reason : 'a step-up'
+}
+
+/** The part of the demands that roles decide; alternatives that ask for more than roles may hold. */
+function rolesOnly(access: Exclude<RouteConfig['access'], string>): RouteConfig['access'] {
+  const onlyRoles = ({ roles }: Demand) => (roles ? { roles } : {})
+  const { anyOf, allOf, mode } = access
+  return {
+    ...onlyRoles(access),
+    ...(anyOf && { anyOf: anyOf.map(onlyRoles) }),
+    ...(allOf && { allOf: allOf.map((one) => ({ ...onlyRoles(one), ...(one.mode && { mode: one.mode }) })) }),
+    ...(mode && { mode }),
+  }
+}
+
+function demandsOf({ roles, groups, scopes, claims = {}, acr, maxAge }: Demand): string[] {
+  return [
+    ...(roles ? [`one of the roles ${roles.join(', ')}`] : []),
+    ...(groups ? [`one of the groups ${groups.join(', ')}`] : []),
+    ...(scopes ? [`the scopes ${scopes.join(', ')}`] : []),
+    ...Object.entries(claims).map(([claim, wanted]) => `claim ${claim}: ${[wanted].flat().join(' or ')}`),
+    ...(acr ? [`signed in by ${acr.join(' or ')}, else a step-up`] : []),
+    ...(maxAge === undefined ? [] : [`signed in no longer than ${maxAge / 1000} s ago, else a step-up`]),
+  ]
+}
+
+function endOf(route: RouteConfig, target: string): string {
+  if (route.static !== undefined) return `a file of ${route.static}, or its index.html`
+  const path = route.stripPrefix === undefined ? target : target.slice(route.stripPrefix.length) || '/'
+  const credential = route.credential === 'none' ? 'no credential' : `the credential ${describe(route.credential)}`
+  return `forwarded to ${route.upstream}${path.startsWith('/') ? path : `/${path}`} with ${credential}`
+}
+
+function describe(credential: unknown): string {
+  return typeof credential === 'string' ? credential : JSON.stringify(credential)
+}
