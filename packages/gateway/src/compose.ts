@@ -8,6 +8,7 @@ import { openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
+import { createDpopProofs } from './upstream/dpop-proofs.ts'
 
 /** Builds, once, what the guard and the endpoints work with. */
 export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
@@ -30,6 +31,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     sessions,
     providers,
     refreshTokens: createTokenRefresh({ log, providers, sessions }),
+    dpopProofs: createDpopProofs(now),
     ring,
     cookies: createGatewayCookies(config.session),
     log,

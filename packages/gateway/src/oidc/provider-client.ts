@@ -2,6 +2,8 @@ import * as oauth from 'oauth4webapi'
 import type { ProviderConfig } from '../config/schema.ts'
 import type { Tokens } from '../session/record.ts'
 import { authorizationUrl, type LoginHints } from './authorization-request.ts'
+import { newBindingKey } from './dpop-binding.ts'
+import type { DpopKey } from './dpop-key.ts'
 import { type EndSession, endSessionUrl } from './end-session.ts'
 import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import type { ProviderMetadata } from './metadata.ts'
@@ -15,6 +17,8 @@ export interface ProviderClient {
   readonly name: string
   readonly config: ProviderConfig
   readonly metadata: ProviderMetadata
+  /** The key that a sign-in's tokens will be bound to (DPoP); undefined where they will not. */
+  newBindingKey(): Promise<DpopKey | undefined>
   /** Where to send the browser. Throws a `ProviderFault` when the provider was never reached. */
   authorizationUrl(login: PendingLogin, hints: LoginHints): Promise<URL>
   /** Issuer (RFC 9207 §2.4), then state, then `error` (RFC 6749 §4.1.2); no request is made before they hold. */
@@ -62,6 +66,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     name,
     config,
     metadata,
+    newBindingKey: () => newBindingKey(link),
     authorizationUrl: (login, hints) => authorizationUrl(link, login, hints),
     checkCallback,
     redeem: (callback) => redeem(link, callback, wantedClaims),

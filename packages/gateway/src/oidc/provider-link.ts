@@ -1,19 +1,27 @@
 import * as oauth from 'oauth4webapi'
+import { type ProviderPolicy, policyOf } from '../config/provider-policy.ts'
 import type { ProviderConfig } from '../config/schema.ts'
 import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
 import { withCircuitBreaker } from './circuit-breaker.ts'
 import { clientAuthentication } from './client-authentication.ts'
+import { learningNonces } from './dpop-binding.ts'
+import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
+import { asFapi2 } from './fapi2.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
+import { createProviderFetch } from './provider-fetch.ts'
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
 
 /** What every request to one provider is made of: who we are, how we prove it, and the way there. */
 export interface ProviderLink {
   readonly config: ProviderConfig
+  readonly policy: ProviderPolicy
   readonly redirectUri: string
   readonly now: () => number
+  /** As the policy lets us read it. */
   readonly metadata: ProviderMetadata
   readonly keys: SigningKeys
   readonly authentication: oauth.ClientAuth
+  readonly nonces: DpopNonces
   /** The client, with the difference between the gateway's clock and the machine's as it is now. */
   client(): oauth.Client
   /** Options of the library's requests: bounded in time and size, and none while the provider is down. */
@@ -30,18 +38,28 @@ export interface ProviderLinkOptions {
 
 export function createProviderLink(options: ProviderLinkOptions): ProviderLink {
   const { config, redirectUri, now } = options
-  const fetch = withCircuitBreaker(createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch))
+  const policy = policyOf(config)
+  const nonces = createDpopNonces()
   const allowHttp = config.issuer.startsWith('http://')
+  const bounded = createBoundedFetch(
+    { timeout: 10_000, maxBytes: 1024 * 1024 },
+    options.fetch ?? createProviderFetch(config),
+  )
+  const fetch = learningNonces(withCircuitBreaker(bounded), nonces)
+  const metadata = createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale })
   return {
     config,
+    policy,
     redirectUri,
     now,
-    metadata: createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale }),
+    metadata: policy.fapi2 ? { get: async () => asFapi2(await metadata.get()) } : metadata,
     keys: createSigningKeys({ fetch, allowHttp, now }),
     authentication: clientAuthentication(config),
+    nonces,
     // The gateway has one clock; the library asks the machine's and is told how far it is from ours.
     client: () => ({
       client_id: config.clientId,
+      use_mtls_endpoint_aliases: config.clientCertificate !== undefined,
       [oauth.clockTolerance]: 30,
       [oauth.clockSkew]: Math.round((now() - Date.now()) / 1000),
     }),
