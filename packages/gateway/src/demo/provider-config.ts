@@ -99,6 +99,7 @@ export function providerConfiguration(input: ProviderInput, parts: ProviderParts
       resourceIndicators: resourceIndicators(input),
       ...strongFeatures(input, parts),
     },
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA'] },
     clientAuthMethods: [
       ...(['client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const),
       ...(input.mtls ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const) : []),
