@@ -23,7 +23,15 @@ export async function certificate(name: string, use: Use, authority?: Pair): Pro
       { name: 'keyUsage', digitalSignature: ends, keyCertSign: !ends, critical: true },
       ...(ends ? [{ name: 'extKeyUsage' as const, serverAuth: use === 'server', clientAuth: use === 'client' }] : []),
       ...(use === 'server'
-        ? [{ name: 'subjectAltName' as const, altNames: [{ type: 2 as const, value: 'localhost' }, { type: 7 as const, ip: '127.0.0.1' }] }]
+        ? [
+            {
+              name: 'subjectAltName' as const,
+              altNames: [
+                { type: 2 as const, value: 'localhost' },
+                { type: 7 as const, ip: '127.0.0.1' },
+              ],
+            },
+          ]
         : []),
     ],
     ...(authority && { ca: authority }),
