@@ -156,7 +156,7 @@ function namesSignedInUser(ctx: KoaContextWithOIDC, users: readonly DevelopmentU
   return signedIn !== undefined && (hint === signedIn.sub || hint === signedIn.email)
 }
 
-function resourceIndicators({ resource, ttl = {} }: ProviderInput) {
+function resourceIndicators({ resource, ttl = {}, fapi2 = false }: ProviderInput) {
   if (resource === undefined) return { enabled: false }
   return {
     enabled: true,
@@ -167,6 +167,7 @@ function resourceIndicators({ resource, ttl = {} }: ProviderInput) {
       audience: resource,
       accessTokenTTL: ttl.accessToken ?? 600,
       accessTokenFormat: 'jwt' as const,
+      ...(fapi2 && { jwt: { sign: { alg: 'ES256' as const } } }),
     }),
   }
 }
