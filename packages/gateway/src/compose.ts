@@ -1,4 +1,4 @@
-import { decidingClaims } from './access/attributes.ts'
+import { wantedClaims } from './access/attributes.ts'
 import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
@@ -10,6 +10,7 @@ import { openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
+import { createDpopProofs } from './upstream/dpop-proofs.ts'
 import { openPlaces } from './watch/places.ts'
 
 /** Builds, once, what the guard and the endpoints work with. */
@@ -34,6 +35,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     sessions,
     providers,
     refreshTokens: createTokenRefresh({ log, providers, sessions }),
+    dpopProofs: createDpopProofs(now),
     ring,
     cookies: createGatewayCookies(config.session),
     log,
@@ -51,7 +53,7 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     name,
     config: provider,
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
-    wantedClaims: [...provider.claims, ...decidingClaims(config)],
+    wantedClaims: [...provider.claims, ...wantedClaims(config)],
     now,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),

@@ -44,6 +44,8 @@ export interface ResponseRules {
   readonly pageDefaults: readonly string[]
   /** Always added: Set-Cookie of a rotated session, `X-Request-Id`. */
   readonly add: readonly string[]
+  /** Told of the nonce that the upstream wants in the next DPoP proof; the browser never sees it. */
+  readonly heardNonce?: ((nonce: string) => void) | undefined
 }
 
 /** Answer at once. */

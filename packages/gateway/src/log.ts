@@ -34,4 +34,7 @@ const secretPaths = [
   'refresh_token',
   'id_token',
   'client_secret',
+  'client_assertion',
+  'dpop',
+  'dpopKey',
 ].flatMap((name) => [`*.${name}`, `err.${name}`])

@@ -1,10 +1,11 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { DevelopmentUser } from '../../gateway/src/demo/provider-users.ts'
 
 /** Paths of the provider, as discovery names them. */
 export const providerPaths = {
   discovery: '/.well-known/openid-configuration',
   authorization: '/auth',
+  pushed: '/request',
   token: '/token',
   userinfo: '/me',
   jwks: '/jwks',
@@ -33,6 +34,7 @@ export interface ProviderRequest {
 
 export interface TestProvider extends AsyncDisposable {
   readonly issuer: string
+  readonly server: Server
   /** Change them: name, email, groups count at the next sign-in or refresh. */
   readonly users: ProviderUser[]
   /** Every request, in order; `at(path)` picks one endpoint's. */

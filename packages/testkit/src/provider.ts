@@ -1,7 +1,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JWKS } from 'oidc-provider'
-import { type DevelopmentProvider, newSigningKey, startDevelopmentProvider } from '../../gateway/src/demo/provider.ts'
+import {
+  type DevelopmentProvider,
+  type DevelopmentProviderOptions,
+  newSigningKey,
+  startDevelopmentProvider,
+} from '../../gateway/src/demo/provider.ts'
 import type { ProviderInput } from '../../gateway/src/demo/provider-config.ts'
 import { closeServer, listen } from './listen.ts'
 import {
@@ -20,6 +25,7 @@ export interface TestProviderOptions extends Partial<Omit<ProviderInput, 'users'
   readonly issuerHost?: '127.0.0.1' | 'localhost'
   /** The clock of the provider's tokens and sessions. */
   readonly now?: () => number
+  readonly tls?: NonNullable<DevelopmentProviderOptions['tls']>
 }
 
 export const sampleUsers = (): ProviderUser[] => [
@@ -45,7 +51,9 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
   const { users = sampleUsers(), clients = [], now = Date.now, issuerHost = 'localhost', ...rest } = options
   // Making an RSA key takes longer than a whole test: one serves all the providers of a test file.
   sharedKey ??= newSigningKey()
-  let keys: JWKS['keys'][number][] = [await sharedKey]
+  // FAPI 2.0 knows no RS256.
+  const newKey = () => newSigningKey(options.fapi2 ? 'ES256' : 'RS256')
+  let keys: JWKS['keys'][number][] = [await (options.fapi2 ? newKey() : sharedKey)]
   const requests: ProviderRequest[] = []
   const record: TokenRecord = { tokens: new Set(), codes: new Set(), redeemed: 0 }
   const rules = new Set<Rule>()
@@ -102,6 +110,7 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
 
   return {
     issuer: inner.issuer,
+    server: inner.server,
     users,
     requests,
     at,
@@ -135,7 +144,7 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
     userinfoSub: (sub) =>
       add({ path: providerPaths.userinfo, change: (body) => JSON.stringify({ ...JSON.parse(body), sub }) }),
     async rotateKeys({ keepOld = false } = {}) {
-      const fresh = await newSigningKey()
+      const fresh = await newKey()
       keys = keepOld ? [fresh, ...keys] : [fresh]
       inner.useKeys({ keys: structuredClone(keys) })
     },

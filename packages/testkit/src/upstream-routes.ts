@@ -27,7 +27,7 @@ function count(url: URL, name: string, otherwise: number): number {
 export const echo: UpstreamHandler = async ({ request, response, body }) => {
   const { method, url } = request
   const rawHeaders = request.rawHeaders.map((value, index, all) => {
-    return index % 2 === 1 && all[index - 1]?.toLowerCase() === 'authorization' ? '(credential)' : value
+    return index % 2 === 1 && /^(authorization|dpop)$/i.test(all[index - 1] ?? '') ? '(credential)' : value
   })
   json(response, { method, url, rawHeaders, body: (await body()).toString('utf8') })
 }

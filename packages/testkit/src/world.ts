@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../gateway/src/config/load.ts'
 import type { Config } from '../../gateway/src/config/schema.ts'
+import type { DevelopmentClient } from '../../gateway/src/demo/provider-users.ts'
 import type { SessionStore } from '../../gateway/src/session/store.ts'
 import { type RunningGateway, startGateway } from '../../gateway/src/start.ts'
 import { Browser } from './browser.ts'
@@ -22,6 +23,8 @@ export interface WorldOptions {
   /** Names of the providers; the first is the default one. `['corp']` if absent. */
   readonly providers?: readonly string[]
   readonly provider?: Omit<TestProviderOptions, 'clients' | 'now'>
+  /** How the gateway is registered at each provider, over `registrationOf`. */
+  readonly client?: Partial<DevelopmentClient>
   /** Issuers made elsewhere (a hostile provider), under their names. */
   readonly issuers?: Readonly<Record<string, string>>
   /** `memory` (the default) or `lmdb` in the world's folder. */
@@ -52,7 +55,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   const issuerHost = host === 'localhost' ? '127.0.0.1' : 'localhost'
   const start = (name: string) => {
-    const clients = [registrationOf(name, origin)]
+    const clients = [{ ...registrationOf(name, origin), ...options.client }]
     return startTestProvider({ issuerHost, ...options.provider, clients, now: clock.now })
   }
   const providers = new Map(await Promise.all(names.map(async (name) => [name, await start(name)] as const)))

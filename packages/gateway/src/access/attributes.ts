@@ -15,6 +15,11 @@ export function decidingClaims({ roles, routes }: Pick<Config, 'roles' | 'routes
   return [...new Set(claims)]
 }
 
+/** Those of them that a sign-in must bring, so that UserInfo is asked where the ID token lacks one. An alias is not missed. */
+export function wantedClaims(config: Pick<Config, 'roles' | 'routes'>): string[] {
+  return decidingClaims(config).filter((claim) => claim !== 'cognito:groups')
+}
+
 export function pick(claims: JsonObject, names: readonly string[]): JsonObject {
   return Object.fromEntries(names.flatMap((name) => (claims[name] === undefined ? [] : [[name, claims[name]]])))
 }

@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import type { ProviderConfig } from '../config/schema.ts'
+import type { Fetch } from '../oidc/bounded-fetch.ts'
+import { createProviderFetch } from '../oidc/provider-fetch.ts'
 import type { Finding } from './online.ts'
+import { compareClient } from './online-client.ts'
 
 /** The part of a discovery document that sign-in depends on. @see OpenID Connect Discovery §3 */
 const metadataSchema = z.looseObject({
@@ -12,13 +15,21 @@ const metadataSchema = z.looseObject({
   response_types_supported: z.array(z.string()).optional(),
   code_challenge_methods_supported: z.array(z.string()).optional(),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
+  token_endpoint_auth_signing_alg_values_supported: z.array(z.string()).optional(),
+  pushed_authorization_request_endpoint: z.string().optional(),
+  require_pushed_authorization_requests: z.boolean().optional(),
+  dpop_signing_alg_values_supported: z.array(z.string()).optional(),
+  authorization_response_iss_parameter_supported: z.boolean().optional(),
+  id_token_signing_alg_values_supported: z.array(z.string()).optional(),
+  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
 })
+export type Metadata = z.output<typeof metadataSchema>
 
 /** Reads a provider's discovery document and compares it with what is configured. */
 export async function askProvider(name: string, provider: ProviderConfig, timeout: number): Promise<Finding[]> {
   const path = ['providers', name, 'issuer']
   const url = `${provider.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const document = await fetchJson(url, timeout)
+  const document = await fetchJson(createProviderFetch(provider), url, timeout)
   if ('failed' in document) return [{ path, message: `${url} ${document.failed}` }]
   const parsed = metadataSchema.safeParse(document.json)
   if (!parsed.success) return [{ path, message: `${url} is not a discovery document` }]
@@ -37,15 +48,7 @@ export async function askProvider(name: string, provider: ProviderConfig, timeou
   if (metadata.response_types_supported?.includes('code') === false) {
     findings.push({ path, message: 'the provider does not list the response type code' })
   }
-  const methods = metadata.token_endpoint_auth_methods_supported
-  if (methods && !methods.includes(provider.clientAuth)) {
-    const usable = methods.filter((method) => method === 'client_secret_basic' || method === 'client_secret_post')
-    const hint = usable.length > 0 ? `write clientAuth: ${usable[0]}` : 'it takes no client secret'
-    findings.push({
-      path: ['providers', name, 'clientAuth'],
-      message: `the provider does not list ${provider.clientAuth}; ${hint}`,
-    })
-  }
+  findings.push(...compareClient(name, provider, metadata))
   // Cognito checks PKCE and doesn't list it, so this proves nothing.
   if (!metadata.code_challenge_methods_supported?.includes('S256')) {
     findings.push({ path, message: 'the provider does not list PKCE with S256; it is sent all the same', note: true })
@@ -60,7 +63,7 @@ export async function askProvider(name: string, provider: ProviderConfig, timeou
   return findings
 }
 
-async function fetchJson(url: string, timeout: number): Promise<{ json: unknown } | { failed: string }> {
+async function fetchJson(fetch: Fetch, url: string, timeout: number): Promise<{ json: unknown } | { failed: string }> {
   let response: Response
   try {
     response = await fetch(url, {

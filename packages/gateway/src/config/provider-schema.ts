@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { issuer } from './addresses.ts'
+import type { ClientKey } from './client-key.ts'
 import { secret } from './secret.ts'
+import { settle } from './settle.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
 import { filled, scope } from './texts.ts'
 
@@ -24,6 +26,31 @@ const authorizationParams = z
     }
   })
 
+const use = z.enum(['auto', 'always', 'never'])
+
+function clientKey(around: Surroundings) {
+  return z
+    .strictObject({
+      file: filled('file').describe('The private key in PEM form, without passphrase: on P-256, RSA, or Ed25519.'),
+      kid: filled('key id').optional().describe('Names the key to the provider, where it has several of the client.'),
+      algorithm: z
+        .enum(['PS256', 'RS256'])
+        .optional()
+        .describe(
+          'Of an RSA key; `PS256` by default. `RS256` only where the provider knows nothing better. Other keys have one algorithm: ES256, ES384, ES512 or EdDSA.',
+        ),
+    })
+    .transform(({ file, algorithm, kid }, ctx): ClientKey => {
+      const found = settle(around.clientKey(file), around, ctx)
+      if (!found) return z.NEVER
+      if (algorithm !== undefined && found.algorithm !== 'PS256') {
+        const message = `is for RSA keys; this key signs with ${found.algorithm}, so remove it`
+        ctx.addIssue({ code: 'custom', message, path: ['algorithm'] })
+      }
+      return { key: found.key, algorithm: algorithm ?? found.algorithm, ...(kid !== undefined && { kid }) }
+    })
+}
+
 export function createProviderSchema(around: Surroundings) {
   return z.strictObject({
     kind: z.enum(['oidc']).default('oidc').describe('Which family the provider belongs to.'),
@@ -31,11 +58,52 @@ export function createProviderSchema(around: Surroundings) {
       'The issuer, letter for letter as the provider publishes it. Plain http only on localhost, 127.0.0.1 and [::1].',
     ),
     clientId: filled('client id').describe('The client that the provider registered for this application.'),
-    clientSecret: secret(around).describe("The client's secret."),
+    clientSecret: secret(around)
+      .optional()
+      .describe("The client's secret. Exactly one of `clientSecret`, `clientKey` and `clientCertificate`."),
     clientAuth: z
       .enum(['client_secret_basic', 'client_secret_post'])
-      .default('client_secret_basic')
-      .describe('How the client proves itself at the token endpoint: in the Authorization header, or in the form.'),
+      .optional()
+      .describe(
+        'How `clientSecret` is sent: in the Authorization header (`client_secret_basic`, the default), or in the form.',
+      ),
+    clientKey: clientKey(around)
+      .optional()
+      .describe(
+        'A private key instead of a secret: the client signs an assertion for each request (`private_key_jwt`, RFC 7523).',
+      ),
+    clientCertificate: z
+      .strictObject({
+        cert: filled('file').describe('The certificate (chain) in PEM form.'),
+        key: filled('file').describe('Its private key in PEM form, without passphrase.'),
+      })
+      .transform((files, ctx) => settle(around.tls(files), around, ctx))
+      .optional()
+      .describe(
+        'A certificate instead of a secret: the client shows it in the TLS handshake (`tls_client_auth` and `self_signed_tls_client_auth`, RFC 8705). Read at start.',
+      ),
+    ca: filled('file')
+      .transform((path, ctx) => settle(around.certificates(path), around, ctx))
+      .optional()
+      .describe(
+        "The certificates (PEM) of the authorities that sign the provider's TLS certificate, instead of the public ones. Read at start.",
+      ),
+    profile: z
+      .enum(['fapi2'])
+      .optional()
+      .describe(
+        '`fapi2`: the FAPI 2.0 Security Profile, with no half measures. Every authorization request is pushed, the client proves itself by `clientKey` or `clientCertificate`, tokens are bound to a key of the gateway (DPoP, or the certificate), the callback must name its issuer, and only PS256, ES256 and EdDSA sign ID tokens.',
+      ),
+    par: use
+      .optional()
+      .describe(
+        'Pushed authorization requests (RFC 9126): the request goes to the provider directly, and the browser carries only a reference to it. `auto` (the default): where discovery names the endpoint. `always`: no sign-in without. `never`.',
+      ),
+    dpop: use
+      .optional()
+      .describe(
+        'Tokens bound to a key of the session (DPoP, RFC 9449), so that a stolen one is worth nothing: an upstream then gets `Authorization: DPoP` and a proof for each request, **and has to understand them**. `never` (the default). `auto`: where discovery lists ES256 for DPoP. `always`: answers with unbound tokens are refused.',
+      ),
     scope: scope()
       .default('openid profile email')
       .describe(

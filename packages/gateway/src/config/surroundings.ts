@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { type ClientKey, readClientKey } from './client-key.ts'
 
 /** What the configuration points to outside of itself: secrets, folders, files. The only part of its validation that does I/O. */
 export interface Surroundings {
@@ -12,6 +13,10 @@ export interface Surroundings {
   /** The folder of a single-page app. */
   site(path: string): Answer<string>
   tls(files: TlsFiles): Answer<TlsFiles>
+  /** The private key in a file; undefined where it can't be used. */
+  clientKey(path: string): Answer<Omit<ClientKey, 'kid'> | undefined>
+  /** A file of certificates: its absolute path. */
+  certificates(path: string): Answer<string>
   /** Whether warnings are wanted: a warning is reported like a problem, so one pass over the schema looks for either. */
   readonly warn: boolean
 }
@@ -101,7 +106,29 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value, problems, warnings }
   }
 
-  return { secret, own, existing, site, tls, warn }
+  function clientKey(path: string): Answer<Omit<ClientKey, 'kid'> | undefined> {
+    const file = own(path)
+    const pem = attempt(() => readFile(file))
+    const at = { at: 'file' }
+    if ('failed' in pem) {
+      return { value: undefined, problems: [{ ...at, message: `the file ${path} cannot be read: ${pem.failed}` }] }
+    }
+    const found = readClientKey(pem.value)
+    if ('problem' in found) {
+      return { value: undefined, problems: [{ ...at, message: `the file ${path} ${found.problem}` }] }
+    }
+    return { value: found, warnings: worldReadable(file) ? [{ ...at, message: open(path) }] : [] }
+  }
+
+  function certificates(path: string): Answer<string> {
+    const value = own(path)
+    const pem = attempt(() => readFile(value))
+    if ('failed' in pem) return refuse(value, `the file ${path} cannot be read: ${pem.failed}`)
+    const parsed = attempt(() => new X509Certificate(pem.value))
+    return 'value' in parsed ? { value } : refuse(value, `the file ${path} is not a certificate in PEM form`)
+  }
+
+  return { secret, own, existing, site, tls, clientKey, certificates, warn }
 }
 
 /** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret cannot be had. */
@@ -111,6 +138,8 @@ export const nowhere: Surroundings = {
   existing: (value) => ({ value }),
   site: (value) => ({ value }),
   tls: (value) => ({ value }),
+  clientKey: () => refuse(undefined, 'a key cannot be read here; use loadConfig'),
+  certificates: (value) => ({ value }),
   warn: false,
 }
 

@@ -7,6 +7,7 @@ import type {
   JWKS,
   KoaContextWithOIDC,
 } from 'oidc-provider'
+import { strongFeatures } from './provider-features.ts'
 import { errorPage, logoutPage, type Page, signedOutPage } from './provider-pages.ts'
 import { claimsOf, claimsOfScopes, type DevelopmentClient, type DevelopmentUser } from './provider-users.ts'
 
@@ -26,6 +27,14 @@ export interface ProviderInput {
   readonly ttl?: ProviderLifetimes
   /** Audience (an absolute URI) of JWT access tokens. Without it access tokens are opaque. */
   readonly resource?: string
+  /** Takes pushed authorization requests (RFC 9126); `required`: and no others. Not offered by default. */
+  readonly par?: 'offered' | 'required'
+  /** Binds tokens to the client's key (RFC 9449); `nonce`: every proof carries a nonce of ours. Not offered by default. */
+  readonly dpop?: 'offered' | 'nonce'
+  /** Knows clients by their certificate, and binds their tokens to it (RFC 8705). The server has to ask for one. */
+  readonly mtls?: boolean
+  /** Holds clients to the FAPI 2.0 Security Profile. */
+  readonly fapi2?: boolean
 }
 
 export interface ProviderParts {
@@ -35,6 +44,7 @@ export interface ProviderParts {
   /** Cookies know no ports: two providers on one host must not share names. */
   readonly cookieSuffix: string
   readonly policy: InteractionPolicy.DefaultPolicy
+  readonly dpopNonceSecret: Buffer
 }
 
 const day = 86_400
@@ -87,7 +97,13 @@ export function providerConfiguration(input: ProviderInput, parts: ProviderParts
         postLogoutSuccessSource: async (ctx) => show(ctx, signedOutPage()),
       },
       resourceIndicators: resourceIndicators(input),
+      ...strongFeatures(input, parts),
     },
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA'] },
+    clientAuthMethods: [
+      ...(['client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const),
+      ...(input.mtls ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const) : []),
+    ],
     ttl: {
       AccessToken: ttl.accessToken ?? 600,
       AuthorizationCode: ttl.authorizationCode ?? 60,
@@ -110,6 +126,7 @@ function clientMetadata(client: DevelopmentClient): ClientMetadata {
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     token_endpoint_auth_method: 'client_secret_basic',
+    ...client.metadata,
   }
 }
 
@@ -139,7 +156,7 @@ function namesSignedInUser(ctx: KoaContextWithOIDC, users: readonly DevelopmentU
   return signedIn !== undefined && (hint === signedIn.sub || hint === signedIn.email)
 }
 
-function resourceIndicators({ resource, ttl = {} }: ProviderInput) {
+function resourceIndicators({ resource, ttl = {}, fapi2 = false }: ProviderInput) {
   if (resource === undefined) return { enabled: false }
   return {
     enabled: true,
@@ -150,6 +167,7 @@ function resourceIndicators({ resource, ttl = {} }: ProviderInput) {
       audience: resource,
       accessTokenTTL: ttl.accessToken ?? 600,
       accessTokenFormat: 'jwt' as const,
+      ...(fapi2 && { jwt: { sign: { alg: 'ES256' as const } } }),
     }),
   }
 }

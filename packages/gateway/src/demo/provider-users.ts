@@ -17,6 +17,8 @@ export interface DevelopmentClient {
   readonly name?: string
   readonly redirectUris: readonly string[]
   readonly postLogoutRedirectUris: readonly string[]
+  /** Further metadata as RFC 7591 names it, over what is registered otherwise: another way to authenticate, keys. */
+  readonly metadata?: Readonly<Record<string, unknown>>
 }
 
 /** Which claims each scope releases, in the ID token and from UserInfo alike. */

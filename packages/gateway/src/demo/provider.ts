@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { JWKS, default as Provider } from 'oidc-provider'
 import { formTargets, newCookieKeys, type ProviderInput, providerConfiguration } from './provider-config.ts'
@@ -12,8 +14,8 @@ export interface DevelopmentProviderOptions extends ProviderInput {
   readonly issuerHost?: '127.0.0.1' | 'localhost'
   /** 0, the default: any free port. */
   readonly port?: number
-  /** PEM certificate and key; without them plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string }
+  /** PEM certificate and key, and whether clients are asked for theirs; without them plain HTTP. */
+  readonly tls?: TlsOptions & { readonly cert: string; readonly key: string }
   /** Private signing keys; freshly made if absent. The first is used, all are published. */
   readonly jwks?: JWKS
   /** Wraps the whole server: tests count, delay and twist what passes. */
@@ -45,7 +47,12 @@ export async function startDevelopmentProvider(options: DevelopmentProviderOptio
   const port = await listen(server, options.port ?? 0)
   const issuer = `${options.tls ? 'https' : 'http'}://${options.issuerHost ?? '127.0.0.1'}:${port}`
 
-  const lasting = { storage: createProviderStorage(), cookieKeys: newCookieKeys(), cookieSuffix: String(port) }
+  const lasting = {
+    storage: createProviderStorage(),
+    cookieKeys: newCookieKeys(),
+    cookieSuffix: String(port),
+    dpopNonceSecret: randomBytes(32),
+  }
   const loginOptions = { users: options.users, formTargets: formTargets(options.clients) }
 
   function assemble(jwks: JWKS): Provider {
@@ -98,11 +105,11 @@ const allowOfflineAccess: Middleware = (ctx, next) => {
   return next()
 }
 
-/** A private RSA key for RS256, which is what most providers sign with. */
-export async function newSigningKey(): Promise<JWKS['keys'][number]> {
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true })
+/** A private key; for RS256, which is what most providers sign with. */
+export async function newSigningKey(alg: 'RS256' | 'ES256' = 'RS256'): Promise<JWKS['keys'][number]> {
+  const { privateKey } = await generateKeyPair(alg, { extractable: true })
   const jwk = await exportJWK(privateKey)
-  return { ...jwk, alg: 'RS256', use: 'sig', kid: crypto.randomUUID() } as JWKS['keys'][number]
+  return { ...jwk, alg, use: 'sig', kid: crypto.randomUUID() } as JWKS['keys'][number]
 }
 
 /** oidc-provider is optional, and prints at load time that it would rather have Node 22: that one line is dropped. */

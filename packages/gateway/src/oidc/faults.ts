@@ -44,6 +44,9 @@ export function reasonOf(error: unknown): string {
     const description = error.error_description === undefined ? '' : ` (${error.error_description})`
     return `${error.name}: the provider answered ${error.error}${description}`
   }
+  if (error instanceof oauth.WWWAuthenticateChallengeError) {
+    return `${error.name}: the provider answered ${error.status} ${error.cause[0]?.parameters.error ?? ''}`.trimEnd()
+  }
   const under = error instanceof ProviderFault && error.cause instanceof Error ? `; ${reasonOf(error.cause)}` : ''
   return `${error.name}: ${error.message}${under}`
 }

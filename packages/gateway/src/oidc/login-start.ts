@@ -52,15 +52,18 @@ export async function startLogin(
     returnTo: safeReturnTo(request.parameters.get('return_to'), config.basePath),
     silent: login.silent ?? false,
     previous: login.previous,
+    dpopKey: await login.provider.newBindingKey().catch(refuse),
     now: now(),
     ...(login.stepUp && { stepUp: login.stepUp }),
   })
-  const url = await login.provider.authorizationUrl(pending, { loginHint: login.loginHint }).catch((error: unknown) => {
-    throw asRefusal(error)
-  })
+  const url = await login.provider.authorizationUrl(pending, { loginHint: login.loginHint }).catch(refuse)
   const sealed = sealPendingLogin(ring, pending)
   const outdated = outdatedLogins(cookies, request.fields.cookie, sealed.length)
   return redirect(url.href, [cookies.login(pending.id, sealed), ...outdated.map((cookie) => cookies.expire(cookie))])
+}
+
+function refuse(error: unknown): never {
+  throw asRefusal(error)
 }
 
 /** The login cookies that must go for one more of `bytes`. */

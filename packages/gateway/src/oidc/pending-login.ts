@@ -2,6 +2,7 @@ import { hash, randomBytes } from 'node:crypto'
 import type { KeyRing } from '../session/key-ring.ts'
 import { seal, unseal } from '../session/seal.ts'
 import type { SessionId } from '../session/store.ts'
+import type { DpopKey } from './dpop-key.ts'
 
 /**
  * One sign-in on its way, from /auth/login to its callback. It travels sealed in a cookie of its own, so that two tabs
@@ -25,6 +26,8 @@ export interface PendingLogin {
   readonly previous?: SessionId
   /** A step-up: who must come back, and how they must have proved it. */
   readonly stepUp?: StepUp
+  /** The key that its tokens will be bound to. */
+  readonly dpopKey?: DpopKey
 }
 
 /** What a re-authentication has to show. @see OpenID Connect Core §3.1.2.1 · RFC 9470 */
@@ -45,6 +48,7 @@ const idLength = 12
 export function newPendingLogin(
   input: Pick<PendingLogin, 'provider' | 'returnTo' | 'silent' | 'stepUp'> & {
     previous: SessionId | undefined
+    dpopKey?: DpopKey | undefined
     now: number
   },
 ): PendingLogin {
@@ -65,6 +69,7 @@ export function newPendingLogin(
     expiresAt: input.now + loginLifetime,
     ...(input.previous !== undefined && { previous: input.previous }),
     ...(input.stepUp !== undefined && { stepUp: input.stepUp }),
+    ...(input.dpopKey !== undefined && { dpopKey: input.dpopKey }),
   }
 }
 

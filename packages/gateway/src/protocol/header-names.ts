@@ -66,6 +66,7 @@ const rules: Record<string, NameRule> = {
   host: kept(once(Slot.host)),
   cookie: kept(once(Slot.cookie)),
   authorization: kept(once(Slot.authorization)),
+  dpop: withheld,
   origin: once(Slot.origin),
   'sec-fetch-site': once(Slot.secFetchSite),
   'sec-fetch-mode': once(Slot.secFetchMode),

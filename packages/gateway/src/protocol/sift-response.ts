@@ -1,7 +1,7 @@
 import type { ResponseRules } from '../decision.ts'
 import { isGatewayCookie } from './cookies.ts'
 
-const Kind = { keep: 0, drop: 1, once: 2, setCookie: 3, connection: 4, cors: 5, caching: 6 } as const
+const Kind = { keep: 0, drop: 1, once: 2, setCookie: 3, connection: 4, cors: 5, caching: 6, nonce: 7 } as const
 type Kind = (typeof Kind)[keyof typeof Kind]
 
 interface NameRule {
@@ -9,7 +9,7 @@ interface NameRule {
   readonly kind: Kind
 }
 
-const names: Record<Exclude<keyof typeof Kind, 'setCookie' | 'connection' | 'cors'>, readonly string[]> = {
+const names: Record<Exclude<keyof typeof Kind, 'setCookie' | 'connection' | 'cors' | 'nonce'>, readonly string[]> = {
   keep: [
     ...['server', 'etag', 'last-modified', 'vary', 'content-encoding', 'location', 'link', 'www-authenticate'],
     ...['strict-transport-security', 'content-security-policy', 'x-content-type-options', 'referrer-policy'],
@@ -31,6 +31,7 @@ const bySpelling = new Map<string, NameRule>()
 for (const kind of ['keep', 'once', 'drop', 'caching'] as const) for (const name of names[kind]) add(name, Kind[kind])
 add('set-cookie', Kind.setCookie)
 add('connection', Kind.connection)
+add('dpop-nonce', Kind.nonce)
 
 function add(lower: string, kind: Kind): void {
   const rule = { lower, kind }
@@ -44,7 +45,7 @@ function add(lower: string, kind: Kind): void {
 /**
  * The head of an upstream's answer (name, value, …; bytes read as latin1 by the caller) as the browser may see it.
  * Of caching headers ETag and Last-Modified stay beside no-store: nothing is stored that they could revive, and scripts
- * need them for If-Match. Access-Control-Allow-Credentials never passes: no other origin reads with the user's cookie.
+ * need them for If-Match. `DPoP-Nonce` is for the gateway, which makes the proofs. Access-Control-Allow-Credentials never passes: no other origin reads with the user's cookie.
  * @param flagged is told of each header that no upstream should send; it holds nothing of the header's value
  */
 export function siftResponse(
@@ -70,6 +71,10 @@ export function siftResponse(
       continue
     if (kind === Kind.connection) {
       connection += `,${value}`
+      continue
+    }
+    if (kind === Kind.nonce) {
+      rules.heardNonce?.(value)
       continue
     }
     if (kind === Kind.setCookie && !maySetCookie(value, rules.allowSetCookie)) continue

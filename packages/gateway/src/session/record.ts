@@ -61,6 +61,8 @@ export interface Tokens {
   readonly obtainedAt: number
   readonly refreshToken?: string
   readonly idToken: string
+  /** The private key that the access token is bound to (RFC 9449), see oidc/dpop-key.ts; absent for a bearer token. */
+  readonly dpopKey?: string
 }
 
 /** A session that this process has opened: all that the hot path needs, without I/O. */

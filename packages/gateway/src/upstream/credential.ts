@@ -4,34 +4,44 @@ import { retryAfter } from '../oidc/faults.ts'
 import type { GatewayRequest } from '../request.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession, Tokens } from '../session/record.ts'
+import type { BoundTokens } from './dpop-proofs.ts'
 
-/** The value of the Authorization header for an upstream; synchronous while the token is good. */
-export type CredentialOf = (request: GatewayRequest, session: LiveSession) => string | undefined | Promise<string>
+/** The value of the Authorization header, or tokens that each request proves anew: see dpop-proofs.ts. */
+export type Credential = string | BoundTokens
+
+/** What an upstream gets; synchronous while the token is good. */
+export type CredentialOf = (
+  request: GatewayRequest,
+  session: LiveSession,
+) => Credential | undefined | Promise<Credential>
 
 export function createCredential(route: Pick<RouteConfig, 'credential' | 'offline'>, services: Services): CredentialOf {
   const kind = route.credential
   if (kind === 'none') return () => undefined
   const { config, log, now, refreshTokens, sessions } = services
   const offlineReads = (route.offline ?? config.session.offline)?.reads ?? 0
-  const bearer = ({ tokens }: LiveSession) => `Bearer ${kind === 'id-token' ? tokens.idToken : tokens.accessToken}`
+  const given = ({ tokens }: LiveSession): Credential => {
+    if (kind === 'id-token') return `Bearer ${tokens.idToken}`
+    return isBound(tokens) ? tokens : `Bearer ${tokens.accessToken}`
+  }
 
   return (request, session) => {
     const { accessTokenExpiresAt } = session.tokens
-    if (accessTokenExpiresAt === undefined) return bearer(session)
+    if (accessTokenExpiresAt === undefined) return given(session)
     const left = accessTokenExpiresAt - now()
     const lead = leadOf(session.tokens, accessTokenExpiresAt)
-    if (left > lead) return bearer(session)
+    if (left > lead) return given(session)
     if (left <= Math.min(lead, aboutToExpire)) return refreshed(request, session, accessTokenExpiresAt)
     // Still good for this request: the next ones find a new one, and nobody waits.
     refreshTokens(session, request.cookie as string).catch((err: unknown) => {
       log.error({ event: 'store_unavailable', requestId: request.requestId, err }, 'a refresh ahead of time failed')
     })
-    return bearer(session)
+    return given(session)
   }
 
-  async function refreshed(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<string> {
+  async function refreshed(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<Credential> {
     const outcome = await refreshTokens(session, request.cookie as string)
-    if (outcome.kind === 'refreshed') return bearer(outcome.session)
+    if (outcome.kind === 'refreshed') return given(outcome.session)
     if (outcome.kind !== 'provider-unavailable') {
       throw new Refusal(outcome.kind === 'ended' ? 'session_expired' : 'login_required', { cause: outcome.cause })
     }
@@ -39,7 +49,7 @@ export function createCredential(route: Pick<RouteConfig, 'credential' | 'offlin
     const { method } = request.head
     if ((method === 'GET' || method === 'HEAD') && now() < expiresAt + offlineReads) {
       log.warn({ event: 'offline_read', session: sessions.handleOf(session.id), requestId: request.requestId })
-      return bearer(session)
+      return given(session)
     }
     // The provider is down: the session stays, and this request fails. Signing out would punish the user for an outage.
     throw new Refusal('provider_unavailable', {
@@ -47,6 +57,10 @@ export function createCredential(route: Pick<RouteConfig, 'credential' | 'offlin
       headers: ['Retry-After', String(retryAfter(outcome.cause))],
     })
   }
+}
+
+function isBound(tokens: Tokens): tokens is BoundTokens {
+  return tokens.dpopKey !== undefined
 }
 
 /** A token this near to its end may be over when the upstream reads it; milliseconds. */

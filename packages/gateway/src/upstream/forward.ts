@@ -5,7 +5,7 @@ import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
-import { createCredential } from './credential.ts'
+import { type Credential, createCredential } from './credential.ts'
 import { identityHeaders } from './identity-headers.ts'
 
 /**
@@ -16,7 +16,7 @@ export function createForward(
   route: RouteConfig,
   services: Services,
 ): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
-  const { config } = services
+  const { config, dpopProofs } = services
   const upstream = route.upstream as string
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
@@ -28,14 +28,16 @@ export function createForward(
     defaults: securityDefaults({ https: origin.protocol === 'https:', host: origin.host }),
     pageDefaults,
     add: [],
+    heardNonce: route.credential === 'access-token' ? (nonce) => dpopProofs.nonces.learn(upstream, nonce) : undefined,
   }
   const fixed = ['X-Forwarded-Proto', origin.protocol.slice(0, -1), 'X-Forwarded-Host', origin.host]
 
   function forward(
     request: GatewayRequest,
     session: LiveSession | undefined,
-    authorization: string | undefined,
+    credential: Credential | undefined,
   ): Forward {
+    const path = (strip === '' ? request.path : request.path.slice(strip.length) || '/') + request.query
     const headers = request.fields.forward
     headers.push(
       'X-Forwarded-For',
@@ -48,8 +50,10 @@ export function createForward(
     )
     if (request.fields.tracestate !== undefined) headers.push('tracestate', request.fields.tracestate)
     if (session) headers.push(...identityHeaders(session))
-    if (authorization !== undefined) headers.push('Authorization', authorization)
-    const path = (strip === '' ? request.path : request.path.slice(strip.length) || '/') + request.query
+    if (typeof credential === 'string') headers.push('Authorization', credential)
+    else if (credential !== undefined) {
+      headers.push(...dpopProofs.headers(credential, { method: request.head.method, upstream, path }))
+    }
     return {
       kind: 'forward',
       upstream,
@@ -65,8 +69,8 @@ export function createForward(
 
   return (request, session) => {
     if (session === undefined) return forward(request, undefined, undefined)
-    const authorization = credentialOf(request, session)
-    if (!(authorization instanceof Promise)) return forward(request, session, authorization)
-    return authorization.then((value) => forward(request, session, value))
+    const credential = credentialOf(request, session)
+    if (!(credential instanceof Promise)) return forward(request, session, credential)
+    return credential.then((value) => forward(request, session, value))
   }
 }

@@ -19,7 +19,6 @@ test('ten lines are a configuration; everything else has a default', () => {
         issuer: 'https://idp.example.com',
         clientId: 'web',
         clientSecret: env.CLIENT_SECRET,
-        clientAuth: 'client_secret_basic',
         scope: 'openid profile email',
         authorizationParams: {},
         claims: ['name', 'email', 'picture'],

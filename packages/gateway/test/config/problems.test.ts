@@ -66,7 +66,7 @@ providers:
     'c.yaml:3: listen: is missing; write keys and values here',
     'c.yaml:3: routes: is missing; write a list, such as [a, b]',
     'c.yaml:5: providers.corp.issuer: is missing; write it like https://idp.example.com',
-    'c.yaml:5: providers.corp.clientSecret: is missing; a secret does not stand in this file; write { env: NAME } or { file: path }',
+    'c.yaml:5: providers.corp.clientSecret: is missing; write { env: NAME } or { file: path }, or prove the client by clientKey (private_key_jwt) or clientCertificate (mutual TLS)',
   ])
 })
 
