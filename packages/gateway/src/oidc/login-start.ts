@@ -1,3 +1,4 @@
+import { loginUrl } from '../access/login-url.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
@@ -43,20 +44,23 @@ export function refuseDuplicates(parameters: URLSearchParams): void {
 export async function startLogin(
   { config, cookies, now, ring }: Services,
   request: EndpointRequest,
-  login: { provider: ProviderClient; previous: SessionId | undefined; loginHint?: string } & Partial<
+  login: { provider: ProviderClient; previous: SessionId | undefined; loginHint?: string; returnTo?: string } & Partial<
     Pick<PendingLogin, 'silent' | 'stepUp'>
   >,
 ): Promise<Respond> {
+  const { loginHint, provider } = login
+  const returnTo = login.returnTo ?? safeReturnTo(request.parameters.get('return_to'), config.basePath)
   const pending = newPendingLogin({
-    provider: login.provider.name,
-    returnTo: safeReturnTo(request.parameters.get('return_to'), config.basePath),
+    provider: provider.name,
+    returnTo,
     silent: login.silent ?? false,
     previous: login.previous,
     now: now(),
     ...(login.stepUp && { stepUp: login.stepUp }),
   })
-  const url = await login.provider.authorizationUrl(pending, { loginHint: login.loginHint }).catch((error: unknown) => {
-    throw asRefusal(error)
+  const url = await provider.authorizationUrl(pending, { loginHint }).catch((error: unknown) => {
+    const { code, options } = asRefusal(error)
+    throw new Refusal(code, { ...options, retry: loginUrl(config, returnTo, provider.name) })
   })
   const sealed = sealPendingLogin(ring, pending)
   const outdated = outdatedLogins(cookies, request.fields.cookie, sealed.length)

@@ -6,9 +6,11 @@ import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.t
 import { withCircuitBreaker } from './circuit-breaker.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
+import { openSignedResponse } from './jarm.ts'
 import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
 import { challengeOf, type PendingLogin } from './pending-login.ts'
+import { checkRefreshedIdToken, signInOf, signInTold } from './refreshed-id-token.ts'
 import { createSigningKeys } from './signing-keys.ts'
 
 /** A callback that passed every check that can be made before the code is redeemed. */
@@ -46,6 +48,8 @@ export interface ProviderClient {
   /** Redeems the code, and trusts nothing of the answer until its signature, nonce and subject are verified. */
   redeem(callback: CheckedCallback): Promise<SignedIn>
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
+  /** The parameters in a signed authorization response (JARM). @throws as `verifyLogoutToken` */
+  openSignedResponse(response: string): Promise<URLSearchParams>
   /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
   verifyLogoutToken(token: string): Promise<LogoutToken>
   /** RP-initiated logout; undefined where the provider has none or was never reached. */
@@ -138,7 +142,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     checkIdToken(idClaims, { idToken, accessToken: answer.access_token, clientId: config.clientId, now: now() })
     const userInfo = await userInfoIfNeeded(server, answer.access_token, idClaims)
     return {
-      tokens: tokensOf(answer, idToken, undefined),
+      tokens: { ...tokensOf(answer, idToken, undefined), signIn: signInTold(idClaims) },
       sub: idClaims.sub,
       claims: { ...aboutUser(userInfo), ...(idClaims as unknown as JsonObject) },
       authenticatedAt: idClaims.auth_time === undefined ? undefined : idClaims.auth_time * 1000,
@@ -162,12 +166,16 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       const client = clientNow()
       const response = await oauth.refreshTokenGrantRequest(server, client, authentication, tokens.refreshToken, http)
       const answer = await oauth.processRefreshTokenResponse(server, client, response)
-      if (answer.id_token !== undefined) await keys.verify(server, response)
       const claims = oauth.getValidatedIdTokenClaims(answer)
-      // OpenID Connect Core §12.2: a refreshed ID token is about the same user, or the answer is worth nothing.
-      if (claims && claims.sub !== sub)
-        return { kind: 'login-required', cause: 'the refreshed ID token has another sub' }
-      return { kind: 'usable', tokens: tokensOf(answer, answer.id_token ?? tokens.idToken, tokens.refreshToken) }
+      if (claims && answer.id_token !== undefined) {
+        await keys.verify(server, response)
+        checkRefreshedIdToken(claims, signInOf(tokens), {
+          ...{ idToken: answer.id_token, accessToken: answer.access_token },
+          ...{ clientId: config.clientId, sub, now: now() },
+        })
+      }
+      const next = tokensOf(answer, answer.id_token ?? tokens.idToken, tokens.refreshToken)
+      return { kind: 'usable', tokens: { ...next, signIn: signInOf(tokens) } }
     } catch (cause) {
       return { kind: endsSession(cause) ? 'login-required' : 'provider-unavailable', cause }
     }
@@ -180,9 +188,19 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       accessToken: answer.access_token,
       idToken,
       obtainedAt: now(),
-      ...(answer.expires_in !== undefined && { accessTokenExpiresAt: now() + answer.expires_in * 1000 }),
+      ...(answer.expires_in !== undefined && { accessTokenExpiresAt: now() + lifetime(answer.expires_in) }),
       ...(refreshToken !== undefined && { refreshToken }),
     }
+  }
+
+  async function openResponse(response: string): Promise<URLSearchParams> {
+    const server = await metadata.get()
+    return await openSignedResponse(response, (header, input) => keys.keyOf(server, header, input), {
+      issuer: config.issuer,
+      clientId: config.clientId,
+      algorithms: server.authorization_signing_alg_values_supported as string[] | undefined,
+      now: now(),
+    })
   }
 
   async function checkLogoutToken(token: string): Promise<LogoutToken> {
@@ -222,9 +240,15 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     checkCallback,
     redeem,
     refresh,
+    openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,
     logoutUrl,
   }
+}
+
+/** Milliseconds. More than a century is a mistake or a trick: no such date can be written down. */
+function lifetime(seconds: number): number {
+  return Math.min(seconds, 100 * 365 * 86_400) * 1000
 }
 
 /** Where a browser is sent: over TLS unless the issuer itself is on loopback, or state and nonce travel in the clear. */
