@@ -25,7 +25,7 @@ export function formPage(action: string, fields: Iterable<readonly [name: string
   const safe = (text: string) => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
   const inputs = [...fields].map(([name, value]) => `<input type="hidden" name="${safe(name)}" value="${safe(value)}">`)
   const form = `<form method="post" action="${safe(action)}">${inputs.join('')}<button>Go on</button></form>`
-  const body = `<!doctype html><title>Back</title>${form}<script>document.forms[0].submit()</script>`
+  const body = `<!doctype html><title>Back</title>${form}<script>HTMLFormElement.prototype.submit.call(document.forms[0])</script>`
   return { status: 200, type: 'text/html', body }
 }
 
