@@ -52,7 +52,15 @@ export function createCallback(services: Services) {
       const again = posted && !secondPost ? postAgain(request, parameters) : undefined
       return again ?? (await lateCallback(services, request, 'no sign-in is under way in this browser'))
     }
-    const answer = await openAnswer(request, provider, parameters)
+    // The page of a late callback looks again without any.
+    if (parameters.size === 0) return await lateCallback(services, request, 'no parameters')
+    const answer = responseModeOf(provider.config).signed
+      ? await openAnswer(parameters, provider).catch((error: unknown) => {
+          // Whose it is stands unread in the answer; where to start again is the latest sign-in's page.
+          const latest = logins.findLast((one) => one.provider === provider.name)
+          throw failed(error, request, { provider, returnTo: latest?.returnTo ?? '/' })
+        })
+      : parameters
     const state = answer.get('state') ?? ''
     const login = logins.find((one) => timingSafeEqual(one.state, state))
     if (!login) return await lateCallback(services, request, 'no sign-in of this browser has this state')
@@ -62,7 +70,8 @@ export function createCallback(services: Services) {
     try {
       return await complete(request, { provider, login, answer, others: logins.filter((one) => one !== login) })
     } catch (error) {
-      throw failed(error, request, { provider, login })
+      const refusal = failed(error, request, { provider, returnTo: login.returnTo })
+      throw new Refusal(refusal.code, { ...refusal.options, setCookies: [cookies.endLogin(login.id)] })
     }
   }
 
@@ -76,34 +85,31 @@ export function createCallback(services: Services) {
     })
   }
 
-  /** The parameters of the answer: as they stand, or out of the signed JWT where one was asked for. */
-  async function openAnswer(request: EndpointRequest, provider: ProviderClient, parameters: URLSearchParams) {
-    if (!responseModeOf(provider.config).signed) return parameters
-    try {
-      const response = parameters.get('response')
-      // A plain answer is a downgrade, and a parameter beside the signed ones is signed by nobody. @see JARM §2.4
-      if (!response || parameters.size !== 1) throw new Error('the answer is not one signed response, as was asked for')
-      return await provider.openSignedResponse(response)
-    } catch (error) {
-      throw failed(error, request, { provider })
-    }
+  /** The parameters in the signed answer, where one was asked for. */
+  async function openAnswer(parameters: URLSearchParams, provider: ProviderClient): Promise<URLSearchParams> {
+    const response = parameters.get('response')
+    // A plain answer is a downgrade, and a parameter beside the signed ones is signed by nobody. @see JARM §2.4
+    if (!response || parameters.size !== 1) throw new Error('the answer is not one signed response, as was asked for')
+    return await provider.openSignedResponse(response)
   }
 
   /** Says why in the log. What the sign-in knew is not lost: starting again leads to the same page. */
-  function failed(error: unknown, request: EndpointRequest, at: { provider: ProviderClient; login?: PendingLogin }) {
-    const { login, provider } = at
+  function failed(
+    error: unknown,
+    request: EndpointRequest,
+    at: { provider: ProviderClient; returnTo: string },
+  ): Refusal {
     const { cause, code, options } = asRefusal(error)
+    const provider = at.provider.name
     log.warn({
       event: 'authn_login_fail',
       code,
-      provider: provider.name,
+      provider,
       reason: printable(cause === undefined ? code : reasonOf(cause)),
       address: request.address,
       requestId: request.requestId,
     })
-    if (!login) return new Refusal(code, options)
-    const retry = loginUrl(config, login.returnTo, provider.name)
-    return new Refusal(code, { ...options, retry, setCookies: [cookies.endLogin(login.id)] })
+    return new Refusal(code, { ...options, retry: loginUrl(config, at.returnTo, provider) })
   }
 
   async function complete(request: EndpointRequest, answered: Answered): Promise<Respond> {

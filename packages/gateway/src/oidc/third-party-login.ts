@@ -1,11 +1,10 @@
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
-import { isTopLevelNavigation } from '../protocol/navigation.ts'
 import { safeReturnTo } from '../protocol/return-to.ts'
 import type { Services } from '../services.ts'
 import { readForm } from './form-post.ts'
-import { refuseDuplicates } from './login-start.ts'
+import { refuseDuplicates, refuseUnlessNavigation } from './login-start.ts'
 import type { ProviderClient } from './provider-client.ts'
 import { redirect } from './redirect.ts'
 
@@ -52,7 +51,7 @@ function localTarget(target: string | null, { basePath, origin }: Services['conf
  */
 export function createThirdPartyPost({ config }: Pick<Services, 'config'>) {
   return async (request: EndpointRequest): Promise<Respond> => {
-    if (!isTopLevelNavigation(request.fields)) throw new Refusal('login_not_navigation')
+    refuseUnlessNavigation(request)
     if (request.query !== '') throw new Refusal('bad_request', { cause: 'a query beside the form' })
     const form = readForm(request)
     refuseDuplicates(form)
