@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, formPage, json, metadata, problem, redirect, reply } from './answers.ts'
 import { type HostileAlgorithm, hostileKeys, type PublicKey } from './hostile-keys.ts'
 import { closeServer, listen } from './listen.ts'
-import { signJwt, type Twists } from './twists.ts'
+import { type JwtTwists, signJwt, type Twists } from './twists.ts'
 
-export type { Twists } from './twists.ts'
+export type { JwtTwists, Twists } from './twists.ts'
 
 export interface HostileProviderOptions {
   readonly clientId: string
@@ -33,6 +33,8 @@ export interface HostileProvider extends AsyncDisposable {
   authorizeRedirect(authorizationUrl: string): string
   /** The same in the mode that was asked for: the fields, and how and where they go. */
   authorize(authorizationUrl: string): Promise<AuthorizationAnswer>
+  /** A JWT of its own with these claims, honest or twisted: a logout token, signed UserInfo. */
+  sign(claims: Readonly<Record<string, unknown>>, twist?: Partial<JwtTwists>): Promise<string>
   /** Publishes a public key (JWK) beside its own, for tokens that a test makes itself. */
   publish(jwk: object): void
   close(): Promise<void>
@@ -182,7 +184,8 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     '/logout': ({ request }) => {
       const { searchParams } = new URL(request.url ?? '', issuer)
       const back = new URL(searchParams.get('post_logout_redirect_uri') ?? issuer)
-      back.searchParams.set('state', searchParams.get('state') ?? '')
+      const state = twist.logoutState === undefined ? searchParams.get('state') : twist.logoutState
+      if (state !== null) back.searchParams.set('state', state)
       return redirect(back.href)
     },
   }
@@ -222,6 +225,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     issuedTokens,
     authorizeRedirect,
     authorize,
+    sign: (claims, jwtTwist = {}) => signJwt(claims, keys, jwtTwist),
     publish: (key) => void published.push(key),
     close,
     [Symbol.asyncDispose]: close,

@@ -49,6 +49,10 @@ export interface Twists extends JwtTwists {
   /** Members laid over the answer; undefined removes one. */
   tokenAnswer: Readonly<Record<string, unknown>>
 
+  // Sign-out
+  /** The `state` of the return from sign-out; null leaves it out. */
+  logoutState: string | null
+
   // UserInfo
   userinfo: Readonly<Record<string, unknown>>
 
