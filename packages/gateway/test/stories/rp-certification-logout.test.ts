@@ -26,13 +26,8 @@ async function signOut(browser: Browser) {
   return { asked: new URL(redirectTo), home: await browser.visit(redirectTo, { from: browser.base }) }
 }
 
-const states: [title: string, logoutState: string | null | undefined][] = [
-  ['LO3 rp-init-logout: signed out here, sent to the provider, and back with the state', undefined],
-  ['LO3 rp-init-logout-other-state: the return with another state is a visit of the start page', 'other'],
-  ['LO3 rp-init-logout-no-state: the return without a state as well', null],
-]
-
-test.each(states)('%s', async (_title, logoutState) => {
+/** A story of a sign-out whose return carries this state; undefined: the one that was sent. */
+const returns = (logoutState?: string | null) => async () => {
   await using hostile = await createHostileWorld()
   const { world, provider } = hostile
   const browser = await signedIn(hostile)
@@ -48,7 +43,11 @@ test.each(states)('%s', async (_title, logoutState) => {
   expect(returned.searchParams.get('state')).toBe(wanted)
   expect(await isSignedIn(browser)).toBe(false)
   expect(await isSignedIn(saved)).toBe(false)
-})
+}
+
+test('LO3 rp-init-logout: signed out here, sent to the provider, and back with the state', returns())
+test('LO3 rp-init-logout-other-state: the return with another state is a visit of the start page', returns('other'))
+test('LO3 rp-init-logout-no-state: the return without a state as well', returns(null))
 
 /** What the provider sends, server to server. */
 async function backchannel({ world, provider, clock }: HostileWorld, twist: Partial<JwtTwists> = {}): Promise<number> {
@@ -81,22 +80,8 @@ test('BL1 rp-backchannel-opinitlogout: the provider ends the sign-in of its own 
   expect(await isSignedIn(browser)).toBe(false)
 })
 
-const wrongTokens: [title: string, twist: Partial<JwtTwists>][] = [
-  ['BL3 rp-backchannel-rpinitlogout-lt-wrong-issuer', { claims: { iss: 'https://idp.example' } }],
-  ['BL3 rp-backchannel-rpinitlogout-lt-wrong-aud', { claims: { aud: 'other' } }],
-  ['BL2 rp-backchannel-rpinitlogout-lt-wrong-alg: an HMAC by the client secret', { signature: 'hs256-client-secret' }],
-  ['BL2 rp-backchannel-rpinitlogout-lt-wrong-alg: an HMAC by the public key', { signature: 'hs256-public-key' }],
-  ['BL2 rp-backchannel-rpinitlogout-lt-alg-none', { signature: 'none' }],
-  ['BL2 rp-backchannel-rpinitlogout-lt-bad-sig', { signature: 'stranger' }],
-  ['BL4 rp-backchannel-rpinitlogout-lt-no-event', { claims: { events: undefined } }],
-  ['BL4 rp-backchannel-rpinitlogout-lt-wrong-event', { claims: { events: { 'http://example.com/other': {} } } }],
-  ['BL5 rp-backchannel-rpinitlogout-lt-with-nonce', { claims: { nonce: 'n' } }],
-  ['BL3 rp-backchannel-rpinitlogout-lt-no-iat', { claims: { iat: undefined } }],
-  ['BL3 rp-backchannel-rpinitlogout-lt-no-jti', { claims: { jti: undefined } }],
-  ['BL4 rp-backchannel-rpinitlogout-lt-no-sub-no-sid', { claims: { sub: undefined, sid: undefined } }],
-]
-
-test.each(wrongTokens)('%s', async (_title, twist) => {
+/** A story in which the provider sends a token with this wrong with it: 400, and nobody is signed out. */
+const ignores = (twist: Partial<JwtTwists>) => async () => {
   await using hostile = await createHostileWorld()
   const browser = await signedIn(hostile)
   expect(await backchannel(hostile, twist)).toBe(400)
@@ -104,7 +89,26 @@ test.each(wrongTokens)('%s', async (_title, twist) => {
   const refused = hostile.world.log.lines.filter(({ code }) => code === 'logout_token_invalid')
   expect(refused).toHaveLength(1)
   expect(refused[0]?.reason).toBeTruthy()
-})
+}
+
+const lacking = (...names: string[]) => ignores({ claims: Object.fromEntries(names.map((name) => [name, undefined])) })
+const otherEvent = { 'http://example.com/other': {} }
+
+test('BL3 rp-backchannel-rpinitlogout-lt-wrong-issuer', ignores({ claims: { iss: 'https://idp.example' } }))
+test('BL3 rp-backchannel-rpinitlogout-lt-wrong-aud', ignores({ claims: { aud: 'other' } }))
+test(
+  'BL2 rp-backchannel-rpinitlogout-lt-wrong-alg: by the client secret',
+  ignores({ signature: 'hs256-client-secret' }),
+)
+test('BL2 rp-backchannel-rpinitlogout-lt-wrong-alg: by the public key', ignores({ signature: 'hs256-public-key' }))
+test('BL2 rp-backchannel-rpinitlogout-lt-alg-none', ignores({ signature: 'none' }))
+test('BL2 rp-backchannel-rpinitlogout-lt-bad-sig', ignores({ signature: 'stranger' }))
+test('BL4 rp-backchannel-rpinitlogout-lt-no-event', lacking('events'))
+test('BL4 rp-backchannel-rpinitlogout-lt-wrong-event', ignores({ claims: { events: otherEvent } }))
+test('BL5 rp-backchannel-rpinitlogout-lt-with-nonce', ignores({ claims: { nonce: 'n' } }))
+test('BL3 rp-backchannel-rpinitlogout-lt-no-iat', lacking('iat'))
+test('BL3 rp-backchannel-rpinitlogout-lt-no-jti', lacking('jti'))
+test('BL4 rp-backchannel-rpinitlogout-lt-no-sub-no-sid', lacking('sub', 'sid'))
 
 /** The frame in the provider's sign-out page. */
 const frame = ({ world, provider }: HostileWorld, query: Record<string, string>) =>
@@ -112,20 +116,42 @@ const frame = ({ world, provider }: HostileWorld, query: Record<string, string>)
     ...{ from: `${provider.issuer}/logout`, csrf: false, mode: 'navigate', dest: 'iframe' },
   })
 
-const frames: [title: string, query: (issuer: string) => Record<string, string>, status: number, ended: boolean][] = [
-  ['LO7 rp-frontchannel-rpinitlogout: iss and sid of the sign-in end it', (iss) => ({ iss, sid }), 200, true],
-  ['LO7 rp-frontchannel-rpinitlogout-wrong-issuer', () => ({ iss: 'https://idp.example', sid }), 200, false],
-  ['LO7 rp-frontchannel-rpinitlogout-wrong-sid', (iss) => ({ iss, sid: 'other' }), 200, false],
-  ['LO7 rp-frontchannel-rpinitlogout-no-sid', (iss) => ({ iss }), 400, false],
-  ['LO7 rp-frontchannel-rpinitlogout-no-issuer', () => ({ sid }), 400, false],
-  ['LO7 rp-frontchannel-rpinitlogout without either: nobody is named, so nobody is signed out', () => ({}), 200, false],
-]
+/** A story in which the provider's page holds this frame. */
+const framed =
+  (query: (issuer: string) => Record<string, string>, then: { status: number; ended: boolean }) => async () => {
+    await using hostile = await createHostileWorld()
+    const browser = await signedIn(hostile)
+    await signOut(await signedIn(hostile, 'elsewhere'))
+    const answer = await frame(hostile, query(hostile.provider.issuer))
+    expect([answer.status, answer.header('cache-control')]).toEqual([then.status, 'no-store'])
+    expect(await isSignedIn(browser)).toBe(!then.ended)
+  }
 
-test.each(frames)('%s', async (_title, query, status, ended) => {
-  await using hostile = await createHostileWorld()
-  const browser = await signedIn(hostile)
-  await signOut(await signedIn(hostile, 'elsewhere'))
-  const answer = await frame(hostile, query(hostile.provider.issuer))
-  expect([answer.status, answer.header('cache-control')]).toEqual([status, 'no-store'])
-  expect(await isSignedIn(browser)).toBe(!ended)
-})
+const ends = { status: 200, ended: true }
+const nothing = { status: 200, ended: false }
+const refused = { status: 400, ended: false }
+
+test(
+  'LO7 rp-frontchannel-rpinitlogout: iss and sid of the sign-in end it',
+  framed((iss) => ({ iss, sid }), ends),
+)
+test(
+  'LO7 rp-frontchannel-rpinitlogout-wrong-issuer',
+  framed(() => ({ iss: 'https://idp.example', sid }), nothing),
+)
+test(
+  'LO7 rp-frontchannel-rpinitlogout-wrong-sid',
+  framed((iss) => ({ iss, sid: 'other' }), nothing),
+)
+test(
+  'LO7 rp-frontchannel-rpinitlogout-no-sid',
+  framed((iss) => ({ iss }), refused),
+)
+test(
+  'LO7 rp-frontchannel-rpinitlogout-no-issuer',
+  framed(() => ({ sid }), refused),
+)
+test(
+  'LO7 rp-frontchannel-rpinitlogout with neither: nobody is named, nobody is signed out',
+  framed(() => ({}), nothing),
+)

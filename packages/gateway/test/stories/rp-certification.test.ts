@@ -39,111 +39,80 @@ async function expectRefused(hostile: HostileWorld, reason: RegExp, userinfo = 0
   for (const token of provider.issuedTokens) expect(world.log.text().includes(token)).toBe(false)
 }
 
-interface Case {
-  /** Requirement, name of the case, and what it is about. */
-  readonly title: string
-  readonly twist: (provider: HostileWorld['provider']) => Partial<Twists>
-}
+type TwistOf = Partial<Twists> | ((provider: HostileWorld['provider']) => Partial<Twists>)
 
-const accepted: Case[] = [
-  { title: 'AR1 rp-response_type-code: a sign-in by the code flow', twist: () => ({}) },
-  { title: 'AR1 rp-token_endpoint-client_secret_basic: the client proves itself in the header', twist: () => ({}) },
-  { title: 'IT1 rp-id_token-sig-rs256: RS256', twist: () => ({ alg: 'RS256' }) },
-  { title: 'IT1 rp-id_token-sig-es256: ES256', twist: () => ({ alg: 'ES256' }) },
-  { title: 'IT1 rp-id_token-sig-ps256: PS256', twist: () => ({ alg: 'PS256' }) },
-  {
-    title: 'IT4 rp-id_token-kid-absent-single-jwks: no kid, and one key: it is that one (OIDC Core §10.1)',
-    twist: ({ keys }) => ({ header: { kid: undefined }, jwks: [keys.RS256] }),
-  },
-  {
-    title: 'IT4 rp-id_token-kid-absent-multiple-jwks: no kid, and one key of several that fits the algorithm',
-    twist: ({ keys }) => ({ header: { kid: undefined }, jwks: [keys.ES256, keys.RS256] }),
-  },
-  {
-    title: 'IT4 rp-discovery-jwks_uri-keys: keys of unknown kinds, for encryption, or broken are passed over',
-    twist: ({ keys }) => ({
-      jwks: [
-        { kty: 'future', kid: 'f' },
-        { ...keys.PS256, use: 'enc', kid: 'honest-key' },
-        { kty: 'RSA', n: '', e: '' },
-        keys.RS256,
-      ],
-    }),
-  },
-  { title: 'AR3 rp-discovery-openid-configuration: all is read from discovery', twist: () => ({}) },
-  { title: 'IT3 rp-userinfo-bearer-header: UserInfo is asked with the token in the header', twist: () => ({}) },
-  { title: 'IT1 rp-id_token-aud as a list of us alone', twist: () => ({ claims: { aud: [ours] } }) },
-]
+const twistOf = (twist: TwistOf, { provider }: HostileWorld) => (typeof twist === 'function' ? twist(provider) : twist)
 
-test.each(accepted)('$title', async ({ twist }) => {
+/** A story in which the provider does this, and the user is signed in. */
+const accepts = (twist: TwistOf) => async () => {
   await using hostile = await createHostileWorld()
-  hostile.twist(twist(hostile.provider))
+  hostile.twist(twistOf(twist, hostile))
   await expectSignedIn(hostile)
   expect(hostile.provider.userinfoRequests).toBe(1)
-})
+}
 
-const refused: (Case & { readonly reason: RegExp })[] = [
-  {
-    title: 'IT1 rp-id_token-issuer-mismatch: iss of another',
-    twist: () => ({ claims: { iss: 'https://idp.example' } }),
-    reason: /"iss"/,
-  },
-  { title: 'IT1 rp-id_token-sub: sub missing', twist: () => ({ claims: { sub: undefined } }), reason: /"sub"/ },
-  { title: 'IT1 rp-id_token-aud: aud missing', twist: () => ({ claims: { aud: undefined } }), reason: /"aud"/ },
-  { title: 'IT1 rp-id_token-aud: aud of another', twist: () => ({ claims: { aud: 'other' } }), reason: /"aud"/ },
-  { title: 'IT1 rp-id_token-iat: iat missing', twist: () => ({ claims: { iat: undefined } }), reason: /"iat"/ },
-  {
-    title:
-      'IT4 rp-id_token-kid-absent-multiple-jwks: no kid, and several keys that fit: refused (§10.1 asks for a kid), not tried one by one',
-    twist: ({ keys }) => ({ header: { kid: undefined }, jwks: [keys.RS256, { ...keys.RS256, kid: 'second' }] }),
-    reason: /key/,
-  },
-  { title: 'IT1 rp-id_token-sig-none: alg none', twist: () => ({ signature: 'none' }), reason: /alg/ },
-  { title: 'IT1 rp-id_token-bad-sig-rs256', twist: () => ({ signature: 'stranger' }), reason: /signature/ },
-  {
-    title: 'IT1 rp-id_token-bad-sig-rs256: claims changed after signing',
-    twist: () => ({ signature: 'flipped-bit' }),
-    reason: /signature/,
-  },
-  {
-    title: 'IT1 rp-id_token-bad-sig-es256',
-    twist: () => ({ signature: 'stranger', alg: 'ES256' }),
-    reason: /signature/,
-  },
-  {
-    title: 'IT1 rp-id_token-bad-sig-es256: claims changed after signing',
-    twist: () => ({ signature: 'flipped-bit', alg: 'ES256' }),
-    reason: /signature/,
-  },
-  {
-    title: 'IT1 rp-id_token-bad-sig-hs256: with the public key as secret',
-    twist: () => ({ signature: 'hs256-public-key' }),
-    reason: /alg/,
-  },
-  {
-    title: 'IT1 rp-id_token-sig-hs256: HMAC by the client secret is refused even where it is right',
-    twist: () => ({
-      signature: 'hs256-client-secret',
-      metadata: { id_token_signing_alg_values_supported: ['RS256', 'HS256'] },
-    }),
-    reason: /alg/,
-  },
-  { title: 'IT1 rp-nonce-invalid: nonce of another', twist: () => ({ claims: { nonce: 'wrong' } }), reason: /"nonce"/ },
-  {
-    title: 'IT1 rp-nonce-invalid: nonce missing though it was sent',
-    twist: () => ({ claims: { nonce: undefined } }),
-    reason: /"nonce"/,
-  },
-]
-
-test.each(refused)('$title', async ({ twist, reason }) => {
+/** A story in which the provider does this and nobody is signed in; and then nothing of it, and it is as ever. */
+const refuses = (twist: TwistOf, reason: RegExp) => async () => {
   await using hostile = await createHostileWorld()
-  hostile.twist(twist(hostile.provider))
+  hostile.twist(twistOf(twist, hostile))
   await expectRefused(hostile, reason)
-  // Nothing stays behind: the next sign-in is as good as the provider.
   hostile.twist({})
   await expectSignedIn(hostile)
-})
+}
+
+const signing = (signature: Twists['signature'], alg: Twists['alg'] = 'RS256') => ({ signature, alg })
+
+test('AR1 rp-response_type-code: a sign-in by the code flow, the client’s secret in the header', accepts({}))
+test('IT1 rp-id_token-sig-rs256', accepts({ alg: 'RS256' }))
+test('IT1 rp-id_token-sig-es256', accepts({ alg: 'ES256' }))
+test('IT1 rp-id_token-sig-ps256', accepts({ alg: 'PS256' }))
+test('IT1 rp-id_token-aud: a list of this client alone', accepts({ claims: { aud: [ours] } }))
+
+test('IT1 rp-id_token-issuer-mismatch', refuses({ claims: { iss: 'https://idp.example' } }, /"iss"/))
+test('IT1 rp-id_token-sub: sub missing', refuses({ claims: { sub: undefined } }, /"sub"/))
+test('IT1 rp-id_token-aud: aud missing', refuses({ claims: { aud: undefined } }, /"aud"/))
+test('IT1 rp-id_token-aud: aud of another', refuses({ claims: { aud: 'other' } }, /"aud"/))
+test('IT1 rp-id_token-iat: iat missing', refuses({ claims: { iat: undefined } }, /"iat"/))
+test('IT1 rp-nonce-invalid: nonce of another', refuses({ claims: { nonce: 'wrong' } }, /"nonce"/))
+test('IT1 rp-nonce-invalid: nonce missing though it was sent', refuses({ claims: { nonce: undefined } }, /"nonce"/))
+
+test('IT1 rp-id_token-sig-none', refuses(signing('none'), /alg/))
+test('IT1 rp-id_token-bad-sig-rs256: another key', refuses(signing('stranger'), /signature/))
+test('IT1 rp-id_token-bad-sig-rs256: changed after signing', refuses(signing('flipped-bit'), /signature/))
+test('IT1 rp-id_token-bad-sig-es256: another key', refuses(signing('stranger', 'ES256'), /signature/))
+test('IT1 rp-id_token-bad-sig-es256: changed after signing', refuses(signing('flipped-bit', 'ES256'), /signature/))
+test('IT1 rp-id_token-bad-sig-hs256: the public key as secret', refuses(signing('hs256-public-key'), /alg/))
+test(
+  'IT1 rp-id_token-sig-hs256: an HMAC by the client secret is refused even where discovery offers it',
+  refuses(
+    { ...signing('hs256-client-secret'), metadata: { id_token_signing_alg_values_supported: ['RS256', 'HS256'] } },
+    /alg/,
+  ),
+)
+
+test(
+  'IT4 rp-id_token-kid-absent-single-jwks: without a kid the only key is meant',
+  accepts(({ keys }) => ({ header: { kid: undefined }, jwks: [keys.RS256] })),
+)
+test(
+  'IT4 rp-id_token-kid-absent-multiple-jwks: without a kid one key of several fits the algorithm, and it is that one',
+  accepts(({ keys }) => ({ header: { kid: undefined }, jwks: [keys.ES256, keys.RS256] })),
+)
+test(
+  'IT4 rp-id_token-kid-absent-multiple-jwks: where several fit, OIDC Core §10.1 asks for a kid: refused, not tried one by one',
+  refuses(({ keys }) => ({ header: { kid: undefined }, jwks: [keys.RS256, { ...keys.RS256, kid: 'second' }] }), /key/),
+)
+test(
+  'IT4 rp-discovery-jwks_uri-keys: keys of unknown kinds, for encryption, or broken are passed over',
+  accepts(({ keys }) => {
+    const others = [
+      { kty: 'future', kid: 'f' },
+      { ...keys.RS256, use: 'enc' },
+      { kty: 'RSA', n: '', e: '' },
+    ]
+    return { jwks: [...others, keys.RS256] }
+  }),
+)
 
 test('IT3 rp-userinfo-bad-sub-claim: UserInfo about another subject', async () => {
   await using hostile = await createHostileWorld()
@@ -218,34 +187,21 @@ test('IT4 rp-key-rotation-op-sign-key: during a sign-in, between the redirect an
   expect((await world.browser('other').visit(callback, { from: provider.issuer })).status).toBe(200)
 })
 
-const refreshes: (Case & { readonly status: number })[] = [
-  { title: 'RT3 rp-refresh-token: new tokens for the refresh token', twist: () => ({}), status: 200 },
-  {
-    title: 'RT3 rp-refresh-token-invalid-issuer: the refreshed ID token has another iss',
-    twist: () => ({ refreshed: { iss: 'https://idp.example' } }),
-    status: 401,
-  },
-  {
-    title: 'RT3 rp-refresh-token-invalid-sub: the refreshed ID token has another sub',
-    twist: () => ({ refreshed: { sub: 'victim' } }),
-    status: 401,
-  },
-  {
-    title: 'RT3 rp-refresh-token-invalid-aud: the refreshed ID token has another aud',
-    twist: () => ({ refreshed: { aud: 'other' } }),
-    status: 401,
-  },
-]
-
-test.each(refreshes)('$title', async ({ twist, status }) => {
+/** A story in which the access token runs out and the provider does this at the refresh. */
+const refreshes = (twist: Partial<Twists>, status: number) => async () => {
   await using hostile = await createHostileWorld()
   await expectSignedIn(hostile)
   hostile.clock.advance(6 * minute)
-  hostile.twist(twist(hostile.provider))
+  hostile.twist(twist)
   expect((await hostile.world.browser().fetch('/api/echo')).status).toBe(status)
   expect(hostile.provider.refreshes).toBe(1)
   expect(hostile.world.log.events('authn_token_refused')).toHaveLength(status === 401 ? 1 : 0)
-})
+}
+
+test('RT3 rp-refresh-token', refreshes({}, 200))
+test('RT3 rp-refresh-token-invalid-issuer', refreshes({ refreshed: { iss: 'https://idp.example' } }, 401))
+test('RT3 rp-refresh-token-invalid-sub', refreshes({ refreshed: { sub: 'victim' } }, 401))
+test('RT3 rp-refresh-token-invalid-aud', refreshes({ refreshed: { aud: 'other' } }, 401))
 
 test('CB3 rp-response_mode-form_post: the answer comes by a form', async () => {
   await using hostile = await createHostileWorld(asking('form_post'))
