@@ -24,6 +24,8 @@ export interface HostileProvider extends AsyncDisposable {
   readonly userinfoRequests: number
   readonly jwksFetches: number
   readonly codesRedeemed: number
+  /** The paths of all requests, in order. */
+  readonly requests: readonly string[]
   /** Refresh tokens that became new tokens. */
   readonly refreshes: number
   /** Its public keys, as it publishes them without `twist.jwks`. */
@@ -74,6 +76,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
   const grants = new Map<string, Grant>()
   const accessTokens = new Set<string>()
   const issuedTokens = new Set<string>()
+  const requests: string[] = []
   const counts = { token: 0, userinfo: 0, jwks: 0, redeemed: 0, refreshed: 0 }
   let issuer = ''
 
@@ -192,6 +195,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
 
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://provider')
+    requests.push(pathname)
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += String(chunk)
     const pause = twist.slow?.[pathname] ?? twist.slow?.['*']
@@ -221,6 +225,7 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     get refreshes() {
       return counts.refreshed
     },
+    requests,
     keys: keys.published,
     issuedTokens,
     authorizeRedirect,

@@ -5,7 +5,7 @@ export interface SignedResponseRules {
   readonly issuer: string
   readonly clientId: string
   /** `authorization_signing_alg_values_supported` of the provider. */
-  readonly algorithms: readonly string[] | undefined
+  readonly algorithms: unknown
   readonly now: number
 }
 

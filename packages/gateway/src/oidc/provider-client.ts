@@ -198,7 +198,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     return await openSignedResponse(response, (header, input) => keys.keyOf(server, header, input), {
       issuer: config.issuer,
       clientId: config.clientId,
-      algorithms: server.authorization_signing_alg_values_supported as string[] | undefined,
+      algorithms: server.authorization_signing_alg_values_supported,
       now: now(),
     })
   }

@@ -106,6 +106,31 @@ test('RT3 an honest refresh goes on: in every algorithm, with the nonce of the s
   expect(world.log.events('session_ended')).toEqual([])
 })
 
+test('OU1 a discovery document that lost its token endpoint, or names none that is one, is an outage: nobody is signed out', async () => {
+  await using hostile = await createHostileWorld()
+  const browser = await aboutToRefresh(hostile, 'user')
+  const discoveries = () => hostile.provider.requests.filter((path) => path.includes('.well-known')).length
+  /** Discovery is read again behind a request, a quarter of an hour after the last time. */
+  const readAgain = async (twist: Partial<Twists>) => {
+    const before = discoveries()
+    hostile.twist(twist)
+    hostile.clock.advance(16 * minute)
+    await hostile.world.browser('other').visit('/auth/login', { from: hostile.world.origin, follow: false })
+    await expect.poll(discoveries).toBe(before + 1)
+  }
+  const nextRefresh = async () => {
+    hostile.clock.advance(6 * minute)
+    return (await browser.fetch('/api/echo')).status
+  }
+  for (const token_endpoint of [undefined, 7, 'relative', 'ftp://idp.example/token']) {
+    await readAgain({ metadata: { token_endpoint } })
+    await expect.poll(nextRefresh).toBe(503)
+    await readAgain({})
+    await expect.poll(nextRefresh).toBe(200)
+  }
+  expect(hostile.world.log.events('session_ended')).toEqual([])
+})
+
 test('RT3 what the sign-in said is remembered over refreshes that leave it out: a nonce or auth_time of another is refused after them too', async () => {
   for (const refreshed of [{ nonce: 'wrong' }, { auth_time: 1 }]) {
     await using hostile = await createHostileWorld()
