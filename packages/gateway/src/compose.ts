@@ -1,4 +1,4 @@
-import { wantedClaims } from './access/attributes.ts'
+import { decidingClaims } from './access/attributes.ts'
 import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
@@ -53,7 +53,7 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     name,
     config: provider,
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
-    wantedClaims: [...provider.claims, ...wantedClaims(config)],
+    decidingClaims: decidingClaims(config),
     now,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),

@@ -102,6 +102,8 @@ export interface RefusalOptions {
   readonly setCookies?: readonly string[]
   /** Other headers: name, value, … */
   readonly headers?: readonly string[]
+  /** Where the person may try again (a path of this origin), with all that the refused request knew. */
+  readonly retry?: string
   /** Where the page looks again at once (a path of this origin), for what the browser hid from us the first time. */
   readonly refresh?: string
 }

@@ -3,6 +3,7 @@ import { createCallback } from './oidc/callback.ts'
 import { createLogin } from './oidc/login.ts'
 import { createLogout } from './oidc/logout.ts'
 import { createStepUp } from './oidc/step-up.ts'
+import { createThirdPartyPost } from './oidc/third-party-login.ts'
 import type { Services } from './services.ts'
 import { createOwnSessions } from './session/own-sessions.ts'
 import { createSessionInfo } from './session/session-info.ts'
@@ -16,11 +17,14 @@ import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
 export function endpointRows(services: Services): readonly EndpointRow[] {
   const own = createOwnSessions(services)
   const info = createSessionInfo(services)
+  const callback = createCallback(services)
   // biome-ignore format: one row each, read at a glance
   return [
     { path: '/login',      methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createLogin(services) },
+    { path: '/login',      methods: ['POST'],   csrf: 'none',           maxBody: 4096, handle: createThirdPartyPost(services) },
     { path: '/step-up',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createStepUp(services) },
-    { path: '/callback/*', methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createCallback(services) },
+    { path: '/callback/*', methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: callback },
+    { path: '/callback/*', methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: callback },
     { path: '/session',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: info },
     { path: '/session',    methods: ['POST'],   csrf: 'header',         maxBody: 1024, handle: info },
     { path: '/backchannel-logout/*',  methods: ['POST'], csrf: 'none', maxBody: 65_536, handle: createBackchannelLogout(services) },

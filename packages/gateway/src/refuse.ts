@@ -32,7 +32,7 @@ export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>)
       html,
       requestId,
       members,
-      ...(code === 'login_state_mismatch' || code === 'login_failed' ? { retryHref: loginUrl(config, '/') } : {}),
+      ...retryOf(refusal),
       ...(options.refresh !== undefined && { refresh: options.refresh }),
       headers: [
         ...(options.headers ?? []),
@@ -40,6 +40,11 @@ export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>)
         ...(options.setCookies ?? []).flatMap((cookie) => ['Set-Cookie', cookie]),
       ],
     })
+  }
+
+  function retryOf({ code, options: { retry } }: Refusal): { retryHref?: string } {
+    if (retry !== undefined) return { retryHref: retry }
+    return code === 'login_state_mismatch' || code === 'login_failed' ? { retryHref: loginUrl(config, '/') } : {}
   }
 
   /** A script that hears "not signed in" needs to know where to send the window. */

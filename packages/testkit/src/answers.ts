@@ -20,6 +20,15 @@ export function reply(response: ServerResponse, { status, type = 'text/plain', b
   response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', ...headers }).end(body)
 }
 
+/** A page whose script posts a form at once. @see OAuth 2.0 Form Post Response Mode §4 */
+export function formPage(action: string, fields: Iterable<readonly [name: string, value: string]>): Answer {
+  const safe = (text: string) => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
+  const inputs = [...fields].map(([name, value]) => `<input type="hidden" name="${safe(name)}" value="${safe(value)}">`)
+  const form = `<form method="post" action="${safe(action)}">${inputs.join('')}<button>Go on</button></form>`
+  const body = `<!doctype html><title>Back</title>${form}<script>HTMLFormElement.prototype.submit.call(document.forms[0])</script>`
+  return { status: 200, type: 'text/html', body }
+}
+
 /** What discovery says of an honest provider. */
 export function metadata(issuer: string): Record<string, unknown> {
   return {
@@ -31,7 +40,9 @@ export function metadata(issuer: string): Record<string, unknown> {
     end_session_endpoint: `${issuer}/logout`,
     response_types_supported: ['code'],
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: ['RS256'],
+    response_modes_supported: ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'],
+    id_token_signing_alg_values_supported: ['RS256', 'PS256', 'ES256'],
+    authorization_signing_alg_values_supported: ['RS256', 'PS256', 'ES256'],
     token_endpoint_auth_methods_supported: ['client_secret_basic'],
     code_challenge_methods_supported: ['S256'],
     authorization_response_iss_parameter_supported: true,

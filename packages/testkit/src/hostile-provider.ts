@@ -1,12 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { exportJWK, exportSPKI, generateKeyPair } from 'jose'
-import { type Answer, json, metadata, problem, redirect, reply } from './answers.ts'
+import { type Answer, formPage, json, metadata, problem, redirect, reply } from './answers.ts'
+import { type HostileAlgorithm, hostileKeys, type PublicKey } from './hostile-keys.ts'
 import { closeServer, listen } from './listen.ts'
-import { type SigningKeys, signIdToken, type Twists } from './twists.ts'
+import { type JwtTwists, signJwt, type Twists } from './twists.ts'
 
-export type { Twists } from './twists.ts'
+export type { JwtTwists, Twists } from './twists.ts'
 
 export interface HostileProviderOptions {
   readonly clientId: string
@@ -24,18 +24,40 @@ export interface HostileProvider extends AsyncDisposable {
   readonly userinfoRequests: number
   readonly jwksFetches: number
   readonly codesRedeemed: number
+  /** The paths of all requests, in order. */
+  readonly requests: readonly string[]
+  /** Refresh tokens that became new tokens. */
+  readonly refreshes: number
+  /** Its public keys, as it publishes them without `twist.jwks`. */
+  readonly keys: Readonly<Record<HostileAlgorithm, PublicKey>>
   readonly issuedTokens: Set<string>
-  /** Plays the user: takes the authorization URL, returns the callback URL to which the browser would be sent. */
+  /** Plays the user: takes the authorization URL, returns the callback URL of a plain answer, whatever mode was asked for. */
   authorizeRedirect(authorizationUrl: string): string
+  /** The same in the mode that was asked for: the fields, and how and where they go. */
+  authorize(authorizationUrl: string): Promise<AuthorizationAnswer>
+  /** A JWT of its own with these claims, honest or twisted: a logout token, signed UserInfo. */
+  sign(claims: Readonly<Record<string, unknown>>, twist?: Partial<JwtTwists>): Promise<string>
   /** Publishes a public key (JWK) beside its own, for tokens that a test makes itself. */
   publish(jwk: object): void
   close(): Promise<void>
+}
+
+export interface AuthorizationAnswer {
+  readonly mode: string
+  readonly redirectUri: string
+  readonly parameters: URLSearchParams
 }
 
 interface Pending {
   readonly nonce: string | null
   readonly challenge: string
   readonly redirectUri: string
+  readonly scope: string
+}
+
+/** What a refresh token stands for. */
+interface Grant {
+  readonly authTime: number
 }
 
 /** The subject that it vouches for. */
@@ -43,44 +65,71 @@ export const hostileSubject = 'mallory'
 
 /**
  * A small OpenID provider made by hand, every answer of which a test can twist. It is strict where it is asked: PKCE S256,
- * client_secret_basic, the redirect URI and one-time codes are checked.
+ * client_secret_basic, the redirect URI, one-time codes and refresh tokens are checked.
  */
 export async function startHostileProvider(options: HostileProviderOptions): Promise<HostileProvider> {
   const { now = Date.now, issuerHost = 'localhost', clientId } = options
-  const keys = await makeKeys(options.clientSecret)
-  const jwk = { ...(await exportJWK(keys.own.publicKey)), kid: keys.kid, alg: 'RS256', use: 'sig' }
+  const keys = await hostileKeys(options.clientSecret)
   const twist: Partial<Twists> = {}
-  const published: object[] = [jwk]
+  const published: object[] = Object.values(keys.published)
   const codes = new Map<string, Pending>()
+  const grants = new Map<string, Grant>()
   const accessTokens = new Set<string>()
   const issuedTokens = new Set<string>()
-  const counts = { token: 0, userinfo: 0, jwks: 0, redeemed: 0 }
+  const requests: string[] = []
+  const counts = { token: 0, userinfo: 0, jwks: 0, redeemed: 0, refreshed: 0 }
   let issuer = ''
+
+  /** What is said to the application, by whatever way. */
+  const said = (asked: URLSearchParams): URLSearchParams => {
+    const parameters = new URLSearchParams()
+    const state = asked.get('state')
+    if (state !== null) parameters.append('state', state)
+    if (twist.callbackError) {
+      for (const [name, value] of Object.entries(twist.callbackError)) parameters.append(name, value)
+    } else {
+      const code = randomBytes(24).toString('base64url')
+      const redirectUri = asked.get('redirect_uri') ?? ''
+      const scope = asked.get('scope') ?? ''
+      codes.set(code, { nonce: asked.get('nonce'), challenge: challengeOf(asked), redirectUri, scope })
+      parameters.append('code', code)
+    }
+    const iss = twist.callbackIss === undefined ? issuer : twist.callbackIss
+    if (iss !== null) parameters.append('iss', iss)
+    return parameters
+  }
+
+  const withExtra = (parameters: URLSearchParams): URLSearchParams => {
+    for (const [name, value] of twist.callbackExtra ?? []) parameters.append(name, value)
+    return parameters
+  }
 
   const authorizeRedirect = (authorizationUrl: string): string => {
     const { searchParams: asked } = new URL(authorizationUrl)
-    const redirectUri = asked.get('redirect_uri') ?? ''
-    const back = new URL(redirectUri)
-    const state = asked.get('state')
-    if (state !== null) back.searchParams.append('state', state)
-    if (twist.callbackError) {
-      for (const [name, value] of Object.entries(twist.callbackError)) back.searchParams.append(name, value)
-    } else {
-      const code = randomBytes(24).toString('base64url')
-      codes.set(code, { nonce: asked.get('nonce'), challenge: challengeOf(asked), redirectUri })
-      back.searchParams.append('code', code)
-    }
-    const iss = twist.callbackIss === undefined ? issuer : twist.callbackIss
-    if (iss !== null) back.searchParams.append('iss', iss)
-    for (const [name, value] of twist.callbackExtra ?? []) back.searchParams.append(name, value)
-    return back.href
+    return withParameters(asked.get('redirect_uri') ?? '', withExtra(said(asked)))
   }
+
+  const authorize = async (authorizationUrl: string): Promise<AuthorizationAnswer> => {
+    const { searchParams: asked } = new URL(authorizationUrl)
+    const mode = twist.responseMode ?? asked.get('response_mode') ?? 'query'
+    const redirectUri = asked.get('redirect_uri') ?? ''
+    const plain = said(asked)
+    if (!mode.endsWith('jwt')) return { mode, redirectUri, parameters: withExtra(plain) }
+    const seconds = Math.floor(now() / 1000)
+    const claims = { aud: clientId, iat: seconds, exp: seconds + 120, ...Object.fromEntries(plain) }
+    const response = await signJwt(claims, keys, twist.response ?? {})
+    return { mode, redirectUri, parameters: withExtra(new URLSearchParams({ response })) }
+  }
+
+  /** The way back, for the browser. */
+  const sendBack = ({ mode, redirectUri, parameters }: AuthorizationAnswer): Answer =>
+    mode.startsWith('form_post') ? formPage(redirectUri, parameters) : redirect(withParameters(redirectUri, parameters))
 
   const token: Handler = async ({ request, body }) => {
     counts.token++
     if (!isClient(request, options)) return problem(401, 'invalid_client')
     const form = new URLSearchParams(body)
-    if (form.get('grant_type') === 'refresh_token') return problem(400, 'invalid_grant')
+    if (form.get('grant_type') === 'refresh_token') return await refreshed(form.get('refresh_token') ?? '')
     const pending = codes.get(form.get('code') ?? '')
     codes.delete(form.get('code') ?? '')
     if (!pending) return problem(400, 'invalid_grant')
@@ -90,31 +139,44 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     if (verifier !== pending.challenge) return problem(400, 'invalid_grant')
     if (form.get('redirect_uri') !== pending.redirectUri) return problem(400, 'invalid_grant')
     counts.redeemed++
+    const grant: Grant = { authTime: Math.floor(now() / 1000) }
+    const own = pending.nonce === null ? {} : { nonce: pending.nonce }
+    return await tokens(own, pending.scope.split(' ').includes('offline_access') ? grant : undefined, grant.authTime)
+  }
+
+  /** A new set of tokens, and a new refresh token for the one that was redeemed. */
+  async function refreshed(refreshToken: string): Promise<Answer> {
+    const grant = grants.get(refreshToken)
+    grants.delete(refreshToken)
+    if (!grant) return problem(400, 'invalid_grant')
+    counts.refreshed++
+    return await tokens({ ...twist.refreshed }, grant, grant.authTime)
+  }
+
+  async function tokens(own: object, grant: Grant | undefined, authTime: number): Promise<Answer> {
     const seconds = Math.floor(now() / 1000)
-    const honest = {
-      iss: issuer,
-      sub: hostileSubject,
-      aud: clientId,
-      iat: seconds,
-      exp: seconds + 300,
-      auth_time: seconds,
-    }
-    const claims = { ...honest, ...(pending.nonce !== null && { nonce: pending.nonce }), ...twist.claims }
     const access_token = randomBytes(24).toString('base64url')
     accessTokens.add(access_token)
-    const id_token = twist.noIdToken ? undefined : await signIdToken(JSON.parse(JSON.stringify(claims)), keys, twist)
-    for (const issued of [access_token, id_token]) if (issued) issuedTokens.add(issued)
-    return json({ access_token, token_type: 'Bearer', expires_in: 300, ...(id_token && { id_token }) })
+    const claims = {
+      ...{ iss: issuer, sub: hostileSubject, aud: clientId, iat: seconds, exp: seconds + 300, auth_time: authTime },
+      ...{ at_hash: accessTokenHash(access_token), ...own },
+    }
+    const id_token = twist.noIdToken ? undefined : await signJwt(claims, keys, twist)
+    const refresh_token = grant && randomBytes(24).toString('base64url')
+    if (grant && refresh_token) grants.set(refresh_token, grant)
+    for (const issued of [access_token, id_token, refresh_token]) if (issued) issuedTokens.add(issued)
+    const answer = { access_token, token_type: 'Bearer', expires_in: 300, id_token, refresh_token }
+    return json({ ...answer, ...twist.tokenAnswer })
   }
 
   const handlers: Readonly<Record<string, Handler>> = {
     '/.well-known/openid-configuration': () =>
       json({ ...metadata(issuer), issuer: twist.discoveryIssuer ?? issuer, ...twist.metadata }),
-    '/authorize': ({ request }) => redirect(authorizeRedirect(`${issuer}${request.url}`)),
+    '/authorize': async ({ request }) => sendBack(await authorize(`${issuer}${request.url}`)),
     '/token': token,
     '/jwks': () => {
       counts.jwks++
-      return json({ keys: published })
+      return json({ keys: twist.jwks ?? published })
     },
     '/userinfo': ({ request }) => {
       counts.userinfo++
@@ -125,13 +187,15 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     '/logout': ({ request }) => {
       const { searchParams } = new URL(request.url ?? '', issuer)
       const back = new URL(searchParams.get('post_logout_redirect_uri') ?? issuer)
-      back.searchParams.set('state', searchParams.get('state') ?? '')
+      const state = twist.logoutState === undefined ? searchParams.get('state') : twist.logoutState
+      if (state !== null) back.searchParams.set('state', state)
       return redirect(back.href)
     },
   }
 
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://provider')
+    requests.push(pathname)
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += String(chunk)
     const pause = twist.slow?.[pathname] ?? twist.slow?.['*']
@@ -158,8 +222,15 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     get codesRedeemed() {
       return counts.redeemed
     },
+    get refreshes() {
+      return counts.refreshed
+    },
+    requests,
+    keys: keys.published,
     issuedTokens,
     authorizeRedirect,
+    authorize,
+    sign: (claims, jwtTwist = {}) => signJwt(claims, keys, jwtTwist),
     publish: (key) => void published.push(key),
     close,
     [Symbol.asyncDispose]: close,
@@ -182,16 +253,13 @@ function isClient({ headers }: IncomingMessage, { clientId, clientSecret }: Host
   return id === clientId && timingSafeEqual(digest(secret), digest(clientSecret))
 }
 
-let made: Promise<Omit<SigningKeys, 'clientSecret'>> | undefined
-
-/** RSA keys are slow to make: one pair serves a test file. */
-async function makeKeys(clientSecret: string): Promise<SigningKeys> {
-  made ??= (async () => {
-    const [own, stranger] = await Promise.all([rsa(), rsa()])
-    const strangerJwk = { ...(await exportJWK(stranger.publicKey)) }
-    return { kid: 'honest-key', own, stranger, strangerJwk, publicPem: await exportSPKI(own.publicKey) }
-  })()
-  return { ...(await made), clientSecret }
+function withParameters(address: string, parameters: URLSearchParams): string {
+  const url = new URL(address)
+  for (const [name, value] of parameters) url.searchParams.append(name, value)
+  return url.href
 }
 
-const rsa = () => generateKeyPair('RS256', { extractable: true })
+/** @see OpenID Connect Core §3.1.3.6; every algorithm here hashes by SHA-256 */
+function accessTokenHash(accessToken: string): string {
+  return createHash('sha256').update(accessToken).digest().subarray(0, 16).toString('base64url')
+}

@@ -59,7 +59,7 @@ export function refreshOf(html: string, header: string | undefined): string | un
 /** The form that a script of the page submits at once, if there is one. */
 export function selfSubmitting(html: string): Form | undefined {
   const submits = [...html.matchAll(/<script\b[^>]*>([\s\S]*?)<\/script>/gi)].some(([, code = '']) =>
-    /\.(submit|requestSubmit)\(/.test(code),
+    /\.(submit|requestSubmit)(\.call)?\(/.test(code),
   )
   return submits ? formsOf(html)[0] : undefined
 }

@@ -15,9 +15,9 @@ export function decidingClaims({ roles, routes }: Pick<Config, 'roles' | 'routes
   return [...new Set(claims)]
 }
 
-/** Those of them that a sign-in must bring, so that UserInfo is asked where the ID token lacks one. An alias is not missed. */
-export function wantedClaims(config: Pick<Config, 'roles' | 'routes'>): string[] {
-  return decidingClaims(config).filter((claim) => claim !== 'cognito:groups')
+/** Those of them that the provider must tell, so that UserInfo is asked where the ID token lacks one. An alias is not missed. */
+export function wanted(deciding: readonly string[]): string[] {
+  return deciding.filter((claim) => claim !== 'cognito:groups')
 }
 
 export function pick(claims: JsonObject, names: readonly string[]): JsonObject {

@@ -13,14 +13,17 @@ const ownParameters: ReadonlySet<string> = new Set(
   ),
 )
 
+/** How the provider may answer. @see OAuth 2.0 Form Post Response Mode · JARM §2.3 */
+const responseModes = ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt']
+
 const authorizationParams = z
   .record(z.string(), z.string({ error: 'write text; put numbers in quotes' }))
   .superRefine((parameters, ctx) => {
     for (const [name, value] of Object.entries(parameters)) {
       const message = ownParameters.has(name)
         ? `the gateway sets ${name} itself${name === 'scope' ? ' (from scope of this provider)' : ''}; remove it`
-        : name === 'response_mode' && value !== 'query'
-          ? 'write query, or remove it: this version completes no sign-in that comes back in another way'
+        : name === 'response_mode' && !responseModes.includes(value)
+          ? `write ${responseModes.slice(0, -1).join(', ')} or ${responseModes.at(-1)}: a fragment never reaches the gateway`
           : undefined
       if (message !== undefined) ctx.addIssue({ code: 'custom', message, path: [name] })
     }
@@ -111,7 +114,9 @@ export function createProviderSchema(around: Surroundings) {
       ),
     authorizationParams: authorizationParams
       .default({})
-      .describe('Further parameters of the authorization request, such as `audience` or `prompt`.'),
+      .describe(
+        'Further parameters of the authorization request, such as `audience` or `prompt`. `response_mode` may be `query`, `form_post` (the code stands in no address), `jwt`, `query.jwt` or `form_post.jwt` (the answer is signed: JARM).',
+      ),
     claims: z
       .array(filled('claim'))
       .default(['name', 'email', 'picture'])

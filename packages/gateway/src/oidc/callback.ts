@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { decidingClaims, pick } from '../access/attributes.ts'
+import { loginUrl } from '../access/login-url.ts'
 import { rolesOf } from '../access/roles.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
@@ -10,18 +11,31 @@ import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
+import { refuseDeep } from './claims-depth.ts'
 import { asRefusal, reasonOf } from './faults.ts'
+import { isSecondPost, postAgain, readForm } from './form-post.ts'
 import { lateCallback, openOrRefuse } from './late-callback.ts'
 import { refuseDuplicates } from './login-start.ts'
-import { loginCookiePrefix, loginIdOf, openPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
+import { loginCookiePrefix, openPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
 import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
 import { redirect } from './redirect.ts'
+import { responseModeOf } from './response-mode.ts'
 import { checkStepUp } from './step-up.ts'
 
+/** An answer of the provider's to a sign-in that this browser began there. */
+interface Answered {
+  readonly provider: ProviderClient
+  readonly login: PendingLogin
+  /** The sign-ins that other tabs of this browser have under way. */
+  readonly others: readonly PendingLogin[]
+  readonly answer: URLSearchParams
+}
+
 /**
- * `GET /auth/callback/{provider}`: completes a sign-in in the browser that began it.
- * Order: parameters → the sign-in of this browser → issuer, state, error → state used up → token request → verification →
- * new session, old one ended → 303 to a clean address. Nothing is asked of the provider before the state is ours.
+ * `GET` or `POST /auth/callback/{provider}`: completes a sign-in in the browser that began it.
+ * Order: parameters → sign-ins of this browser → signature of a signed answer → state → issuer, error, mode →
+ * state used up → token request → verification → new session, old one ended → 303 to a clean address. But for the keys of a
+ * signed answer nothing is asked of the provider before the state is ours. See docs/sign-in.md.
  */
 export function createCallback(services: Services) {
   const { config, cookies, log, now, providers, ring, sessions, store } = services
@@ -30,49 +44,93 @@ export function createCallback(services: Services) {
   return async (request: EndpointRequest): Promise<Respond> => {
     const provider = providers.get(request.name)
     if (!provider) throw new Refusal('not_found')
-    refuseDuplicates(request.parameters)
-    const login = findLogin(request)
+    const posted = request.head.method === 'POST'
+    const secondPost = posted && isSecondPost(request)
+    const parameters = posted ? readForm(request) : request.parameters
+    refuseDuplicates(parameters)
+    const logins = loginsOf(request)
+    if (logins.length === 0) {
+      const again = posted && !secondPost ? postAgain(request, parameters) : undefined
+      return again ?? (await lateCallback(services, request, 'no sign-in is under way in this browser'))
+    }
+    // The page of a late callback looks again without any.
+    if (parameters.size === 0) return await lateCallback(services, request, 'no parameters')
+    const answer = responseModeOf(provider.config).signed
+      ? await openAnswer(parameters, provider).catch((error: unknown) => {
+          // Whose it is stands unread in the answer; where to start again is the latest sign-in's page.
+          const latest = logins.findLast((one) => one.provider === provider.name)
+          throw failed(error, request, { provider, returnTo: latest?.returnTo ?? '/' })
+        })
+      : parameters
+    const state = answer.get('state') ?? ''
+    const login = logins.find((one) => timingSafeEqual(one.state, state))
+    if (!login) return await lateCallback(services, request, 'no sign-in of this browser has this state')
     // Mix-up: each provider has its own redirect URI, and a sign-in begun at one can't end at another. @see RFC 9700 §4.4
-    if (!login || login.provider !== provider.name) return await lateCallback(services, request)
+    if (login.provider !== provider.name)
+      return await lateCallback(services, request, 'the sign-in began at another provider')
     try {
-      return await complete(request, provider, login)
+      return await complete(request, { provider, login, answer, others: logins.filter((one) => one !== login) })
     } catch (error) {
-      const refusal = asRefusal(error)
-      const { cause, options } = refusal
-      log.warn({
-        event: 'authn_login_fail',
-        code: refusal.code,
-        provider: provider.name,
-        reason: printable(cause === undefined ? refusal.code : reasonOf(cause)),
-        address: request.address,
-        requestId: request.requestId,
-      })
-      throw new Refusal(refusal.code, { ...options, setCookies: [cookies.endLogin(login.id)] })
+      const refusal = failed(error, request, { provider, returnTo: login.returnTo })
+      throw new Refusal(refusal.code, { ...refusal.options, setCookies: [cookies.endLogin(login.id)] })
     }
   }
 
-  /** The state names the cookie; the cookie, sealed by us, holds the state that it must be equal to. */
-  function findLogin({ parameters, fields }: EndpointRequest): PendingLogin | undefined {
-    const state = parameters.get('state') ?? ''
-    const id = loginIdOf(state)
-    const value = id === undefined ? undefined : cookies.readLogin(fields.cookie, id)
-    const login = id !== undefined && value !== undefined ? openPendingLogin(ring, id, value) : undefined
-    return login && timingSafeEqual(login.state, state) && login.expiresAt > now() ? login : undefined
+  /** The sign-ins that this browser has under way: each cookie, sealed by us, holds the state of its own. */
+  function loginsOf({ fields }: EndpointRequest): PendingLogin[] {
+    return cookies.logins(fields.cookie).flatMap((name) => {
+      const id = name.slice(loginCookiePrefix.length)
+      const value = cookies.readLogin(fields.cookie, id)
+      const login = value === undefined ? undefined : openPendingLogin(ring, id, value)
+      return login && login.expiresAt > now() ? [login] : []
+    })
   }
 
-  async function complete(request: EndpointRequest, provider: ProviderClient, login: PendingLogin): Promise<Respond> {
+  /** The parameters in the signed answer, where one was asked for. */
+  async function openAnswer(parameters: URLSearchParams, provider: ProviderClient): Promise<URLSearchParams> {
+    const response = parameters.get('response')
+    // A plain answer is a downgrade, and a parameter beside the signed ones is signed by nobody. @see JARM §2.4
+    if (!response || parameters.size !== 1) throw new Error('the answer is not one signed response, as was asked for')
+    return await provider.openSignedResponse(response)
+  }
+
+  /** Says why in the log. What the sign-in knew is not lost: starting again leads to the same page. */
+  function failed(
+    error: unknown,
+    request: EndpointRequest,
+    at: { provider: ProviderClient; returnTo: string },
+  ): Refusal {
+    const { cause, code, options } = asRefusal(error)
+    const provider = at.provider.name
+    log.warn({
+      event: 'authn_login_fail',
+      code,
+      provider,
+      reason: printable(cause === undefined ? code : reasonOf(cause)),
+      address: request.address,
+      requestId: request.requestId,
+    })
+    return new Refusal(code, { ...options, retry: loginUrl(config, at.returnTo, provider) })
+  }
+
+  async function complete(request: EndpointRequest, answered: Answered): Promise<Respond> {
+    const { answer, login, others, provider } = answered
     let callback: CheckedCallback
     try {
-      callback = await provider.checkCallback(request.parameters, login)
+      callback = await provider.checkCallback(answer, login)
     } catch (error) {
-      if (login.silent && request.parameters.has('error')) return redirect(login.returnTo, [cookies.endLogin(login.id)])
+      if (login.silent && answer.has('error')) return redirect(login.returnTo, [cookies.endLogin(login.id)])
       throw error
     }
+    // In an address it is in the history, in logs and in a Referer: what form_post was configured against.
+    if (responseModeOf(provider.config).posted && request.head.method !== 'POST') {
+      throw new Refusal('login_failed', { cause: 'the code came in the address, where form_post was asked for' })
+    }
     // One use only: the callback seen by two (history, a proxy's log) redeems nothing twice.
-    if (!(await claimState(login))) return await lateCallback(services, request)
+    if (!(await claimState(login))) return await lateCallback(services, request, 'the state was used already')
     const signedIn = await provider.redeem(callback)
+    refuseDeep(signedIn.claims)
     if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
-    const others = otherLogins(request, login)
     const replaced = await replacedBy(request, [login, ...others])
     await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
     const cookie = await startSession(request, provider, signedIn)
@@ -91,16 +149,6 @@ export function createCallback(services: Services) {
       // Whichever tab completes next replaces this session, and Strict will hide this session's cookie from it.
       ...others.map((other) => cookies.login(other.id, sealPendingLogin(ring, { ...other, previous: id }))),
     ])
-  }
-
-  /** The sign-ins that other tabs of this browser have under way. */
-  function otherLogins({ fields }: EndpointRequest, login: PendingLogin): PendingLogin[] {
-    const ids = cookies.logins(fields.cookie).map((name) => name.slice(loginCookiePrefix.length))
-    return ids.flatMap((id) => {
-      const value = id === login.id ? undefined : cookies.readLogin(fields.cookie, id)
-      const other = value === undefined ? undefined : openPendingLogin(ring, id, value)
-      return other && other.expiresAt > now() ? [other] : []
-    })
   }
 
   async function claimState(login: PendingLogin): Promise<boolean> {

@@ -24,15 +24,19 @@ export function isProviderBroken(error: unknown): boolean {
   if (error instanceof oauth.AuthorizationResponseError) {
     return error.error === 'server_error' || error.error === 'temporarily_unavailable'
   }
-  if (error instanceof oauth.OperationProcessingError) {
-    return (
-      error.code === oauth.RESPONSE_IS_NOT_JSON ||
-      error.code === oauth.RESPONSE_IS_NOT_CONFORM ||
-      error.code === oauth.PARSE_ERROR
-    )
-  }
-  return false
+  return error instanceof oauth.OperationProcessingError && error.code !== undefined && ofBrokenProvider.has(error.code)
 }
+
+/** Answers that no working provider sends, and a discovery document whose endpoints are missing or no addresses. */
+const ofBrokenProvider: ReadonlySet<string> = new Set([
+  oauth.RESPONSE_IS_NOT_JSON,
+  oauth.RESPONSE_IS_NOT_CONFORM,
+  oauth.PARSE_ERROR,
+  oauth.MISSING_SERVER_METADATA,
+  oauth.INVALID_SERVER_METADATA,
+  oauth.HTTP_REQUEST_FORBIDDEN,
+  oauth.REQUEST_PROTOCOL_FORBIDDEN,
+])
 
 /**
  * What the log says of it: the error that the provider named, and what lies under an outage. Never the text of a parser's

@@ -28,6 +28,10 @@ export function checkIdToken(
   if (claims.iat > seconds + clockTolerance || claims.iat < seconds - maxAge) {
     throw new Error('iat of the ID token is not near now')
   }
+  // It becomes the time of the sign-in: one to come would make every later demand for a fresh one look fulfilled.
+  if (claims.auth_time !== undefined && claims.auth_time > seconds + clockTolerance) {
+    throw new Error('auth_time of the ID token is to come')
+  }
   if (claims.at_hash !== undefined && claims.at_hash !== accessTokenHash(answer.idToken, answer.accessToken)) {
     throw new Error('at_hash of the ID token is not that of the access token')
   }

@@ -1,3 +1,4 @@
+import { loginUrl } from '../access/login-url.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
@@ -43,27 +44,29 @@ export function refuseDuplicates(parameters: URLSearchParams): void {
 export async function startLogin(
   { config, cookies, now, ring }: Services,
   request: EndpointRequest,
-  login: { provider: ProviderClient; previous: SessionId | undefined; loginHint?: string } & Partial<
+  login: { provider: ProviderClient; previous: SessionId | undefined; loginHint?: string; returnTo?: string } & Partial<
     Pick<PendingLogin, 'silent' | 'stepUp'>
   >,
 ): Promise<Respond> {
+  const { loginHint, provider } = login
+  const returnTo = login.returnTo ?? safeReturnTo(request.parameters.get('return_to'), config.basePath)
+  const refuse = (error: unknown): never => {
+    const { code, options } = asRefusal(error)
+    throw new Refusal(code, { ...options, retry: loginUrl(config, returnTo, provider.name) })
+  }
   const pending = newPendingLogin({
-    provider: login.provider.name,
-    returnTo: safeReturnTo(request.parameters.get('return_to'), config.basePath),
+    provider: provider.name,
+    returnTo,
     silent: login.silent ?? false,
     previous: login.previous,
-    dpopKey: await login.provider.newBindingKey().catch(refuse),
+    dpopKey: await provider.newBindingKey().catch(refuse),
     now: now(),
     ...(login.stepUp && { stepUp: login.stepUp }),
   })
-  const url = await login.provider.authorizationUrl(pending, { loginHint: login.loginHint }).catch(refuse)
+  const url = await provider.authorizationUrl(pending, { loginHint }).catch(refuse)
   const sealed = sealPendingLogin(ring, pending)
   const outdated = outdatedLogins(cookies, request.fields.cookie, sealed.length)
   return redirect(url.href, [cookies.login(pending.id, sealed), ...outdated.map((cookie) => cookies.expire(cookie))])
-}
-
-function refuse(error: unknown): never {
-  throw asRefusal(error)
 }
 
 /** The login cookies that must go for one more of `bytes`. */

@@ -5,8 +5,9 @@ import type { Services } from '../services.ts'
 import type { SessionId } from '../session/store.ts'
 import { openOrRefuse } from './late-callback.ts'
 import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
+import { readThirdPartyLogin } from './third-party-login.ts'
 
-/** `GET /auth/login`: sends the browser to the provider. */
+/** `GET /auth/login`: sends the browser to the provider, at our own wish or a third party's. */
 export function createLogin(services: Services) {
   const { config, providers, sessions } = services
 
@@ -14,7 +15,8 @@ export function createLogin(services: Services) {
     refuseUnlessNavigation(request)
     const again = lookAgain(request)
     if (again) return again
-    const provider = providers.get(request.parameters.get('provider') ?? config.defaultProvider)
+    const elsewhere = readThirdPartyLogin(services, request.parameters)
+    const provider = elsewhere?.provider ?? providers.get(request.parameters.get('provider') ?? config.defaultProvider)
     if (!provider) throw new Refusal('bad_request', { cause: 'no such provider' })
     const loginHint = request.parameters.get('login_hint')
     return await startLogin(services, request, {
@@ -22,6 +24,7 @@ export function createLogin(services: Services) {
       silent: request.parameters.get('silent') === '1',
       previous: await sessionOf(request),
       ...(loginHint !== null && { loginHint }),
+      ...(elsewhere && { returnTo: elsewhere.returnTo }),
     })
   }
 

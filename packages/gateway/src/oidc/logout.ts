@@ -7,6 +7,7 @@ import { isNavigation } from '../protocol/navigation.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import { openOrRefuse } from './late-callback.ts'
+import { refuseDuplicates } from './login-start.ts'
 import { redirect } from './redirect.ts'
 
 /**
@@ -17,6 +18,7 @@ export function createLogout(services: Services) {
   const { config, cookies, log, providers, sessions } = services
 
   return async (request: EndpointRequest): Promise<Respond> => {
+    refuseDuplicates(request.parameters)
     const opened = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
     const session = opened?.kind === 'live' ? opened.session : undefined
     if (session) await end(session, request.parameters.get('everywhere') === '1')

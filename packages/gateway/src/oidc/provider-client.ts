@@ -1,10 +1,12 @@
 import * as oauth from 'oauth4webapi'
+import { wanted } from '../access/attributes.ts'
 import type { ProviderConfig } from '../config/schema.ts'
 import type { Tokens } from '../session/record.ts'
 import { authorizationUrl, type LoginHints } from './authorization-request.ts'
 import { newBindingKey } from './dpop-binding.ts'
 import type { DpopKey } from './dpop-key.ts'
 import { type EndSession, endSessionUrl } from './end-session.ts'
+import { openSignedResponse } from './jarm.ts'
 import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import type { ProviderMetadata } from './metadata.ts'
 import type { PendingLogin } from './pending-login.ts'
@@ -26,6 +28,9 @@ export interface ProviderClient {
   /** Redeems the code, and trusts nothing of the answer until its signature, nonce and subject are verified. */
   redeem(callback: CheckedCallback): Promise<SignedIn>
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
+  readonly decidingClaims: readonly string[]
+  /** The parameters in a signed authorization response (JARM). @throws as `verifyLogoutToken` */
+  openSignedResponse(response: string): Promise<URLSearchParams>
   /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
   verifyLogoutToken(token: string): Promise<LogoutToken>
   /** RP-initiated logout; undefined where the provider has none. Throws a `ProviderFault` when it was never reached. */
@@ -34,12 +39,13 @@ export interface ProviderClient {
 
 export interface ProviderClientOptions extends ProviderLinkOptions {
   readonly name: string
-  /** Claims that must be known after a sign-in: UserInfo is asked when the ID token lacks one. */
-  readonly wantedClaims: readonly string[]
+  /** Claims by which access is decided: UserInfo is asked when an ID token lacks one, at sign-in and at a refresh. */
+  readonly decidingClaims: readonly string[]
 }
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
-  const { config, name, now, wantedClaims } = options
+  const { config, decidingClaims, name, now } = options
+  const needed = wanted(decidingClaims)
   const link = createProviderLink(options)
   const { keys, metadata } = link
 
@@ -49,6 +55,16 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       parameters: oauth.validateAuthResponse(server, link.client(), parameters, login.state),
       login,
     } as CheckedCallback
+  }
+
+  async function openResponse(response: string): Promise<URLSearchParams> {
+    const server = await metadata.get()
+    return await openSignedResponse(response, (header, input) => keys.keyOf(server, header, input), {
+      issuer: config.issuer,
+      clientId: config.clientId,
+      algorithms: server.authorization_signing_alg_values_supported,
+      now: now(),
+    })
   }
 
   async function checkLogoutToken(token: string): Promise<LogoutToken> {
@@ -69,8 +85,10 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     newBindingKey: () => newBindingKey(link),
     authorizationUrl: (login, hints) => authorizationUrl(link, login, hints),
     checkCallback,
-    redeem: (callback) => redeem(link, callback, wantedClaims),
-    refresh: (tokens, sub) => refresh(link, tokens, sub),
+    redeem: (callback) => redeem(link, callback, [...config.claims, ...needed]),
+    decidingClaims,
+    refresh: (tokens, sub) => refresh(link, { tokens, sub }, needed),
+    openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,
     logoutUrl: (logout) => endSessionUrl(link, logout),
   }

@@ -111,7 +111,7 @@ async function verifyWith(jwks: oauth.JWKS, server: oauth.AuthorizationServer, r
 const refuseToFetch = (): Promise<Response> => Promise.reject(new ProviderFault('the JWKS can not be used'))
 
 function jwksUri({ jwks_uri: uri }: oauth.AuthorizationServer, allowHttp: boolean): string {
-  if (uri === undefined || !(uri.startsWith('https://') || (allowHttp && uri.startsWith('http://')))) {
+  if (typeof uri !== 'string' || !(uri.startsWith('https://') || (allowHttp && uri.startsWith('http://')))) {
     throw new ProviderFault('the discovery document has no usable jwks_uri')
   }
   return uri

@@ -1,11 +1,13 @@
 import { setTimeout } from 'node:timers/promises'
+import { pick } from '../access/attributes.ts'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { refreshRejected } from '../session/machine.ts'
-import type { LiveSession } from '../session/record.ts'
+import { refreshRejected, type UserChange } from '../session/machine.ts'
+import type { LiveSession, SessionRecord } from '../session/record.ts'
 import type { Lease } from '../session/refresh-lease.ts'
 import type { SessionId } from '../session/store.ts'
 import { ProviderFault } from './bounded-fetch.ts'
+import type { ClaimsNow } from './claims-now.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
 
 export type TokenRefresh =
@@ -94,7 +96,7 @@ export function createTokenRefresh(
       // Refused because another had redeemed it: a holder that slept past its lease. What that one got is ours as well.
       return ends ? { kind: 'ended', cause: outcome.cause } : await successor(cookie)
     }
-    const next = await lease.renew(outcome.tokens)
+    const next = await lease.renew(outcome.tokens, outcome.user && changeOf(session.record, outcome.user, provider))
     return next ? { kind: 'refreshed', session: next } : await successor(cookie)
   }
 
@@ -108,6 +110,19 @@ export function createTokenRefresh(
       .finally(() => flying.delete(session.id))
     flying.set(session.id, flight)
     return flight
+  }
+}
+
+/** What the session is to know of its user from now on. What was not told stays, unless the provider told all. */
+function changeOf(
+  { attributes = {}, claims }: SessionRecord,
+  now: ClaimsNow,
+  { config, decidingClaims }: ProviderClient,
+): Omit<UserChange, 'roles'> {
+  const deciding = pick(now.claims, decidingClaims)
+  return {
+    attributes: now.complete ? deciding : { ...attributes, ...deciding },
+    claims: { ...claims, ...pick(now.claims, config.claims) },
   }
 }
 

@@ -1,12 +1,14 @@
 import * as oauth from 'oauth4webapi'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
+import { type ClaimsNow, claimsNow } from './claims-now.ts'
 import { bindingOf, bindsTokens, withProof } from './dpop-binding.ts'
 import { type DpopKey, newDpopKey } from './dpop-key.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
 import type { PendingLogin } from './pending-login.ts'
 import type { ProviderLink } from './provider-link.ts'
+import { checkRefreshedIdToken, signInOf, signInTold } from './refreshed-id-token.ts'
 import { userInfo } from './user-info.ts'
 
 /** A callback that passed every check that can be made before the code is redeemed. */
@@ -30,7 +32,7 @@ export interface SignedIn {
 }
 
 export type Refresh =
-  | { readonly kind: 'usable'; readonly tokens: Tokens }
+  | { readonly kind: 'usable'; readonly tokens: Tokens; readonly user?: ClaimsNow }
   | { readonly kind: 'login-required'; readonly cause: unknown }
   /** Keep the session. */
   | { readonly kind: 'provider-unavailable'; readonly cause: unknown }
@@ -67,7 +69,7 @@ export async function redeem(
   const wanted = wantedClaims.some((claim) => idClaims[claim] === undefined)
   const known = wanted ? await userInfo(link, { accessToken: answer.access_token, dpopKey }, idClaims.sub) : {}
   return {
-    tokens: tokensOf(answer, { idToken, dpopKey, now: now() }),
+    tokens: { ...tokensOf(answer, { idToken, dpopKey, now: now() }), signIn: signInTold(idClaims) },
     sub: idClaims.sub,
     claims: { ...known, ...(idClaims as unknown as JsonObject) },
     scopes: (answer.scope ?? config.scope).split(' '),
@@ -75,8 +77,13 @@ export async function redeem(
   }
 }
 
-export async function refresh(link: ProviderLink, tokens: Tokens, sub: string): Promise<Refresh> {
-  const { authentication, keys, metadata, now } = link
+/** @param wantedClaims by which access is decided: see `claimsNow` */
+export async function refresh(
+  link: ProviderLink,
+  { tokens, sub }: { tokens: Tokens; sub: string },
+  wantedClaims: readonly string[],
+): Promise<Refresh> {
+  const { authentication, config, keys, metadata, now } = link
   try {
     const { refreshToken } = tokens
     if (refreshToken === undefined) return { kind: 'login-required', cause: 'no refresh token' }
@@ -89,15 +96,25 @@ export async function refresh(link: ProviderLink, tokens: Tokens, sub: string): 
       return { answer: await oauth.processRefreshTokenResponse(server, client, response), response }
     })
     const dpopKey = bindingOf(link, answer, key)
-    if (answer.id_token !== undefined) await keys.verify(server, response)
-    const claims = oauth.getValidatedIdTokenClaims(answer)
-    // OpenID Connect Core §12.2: a refreshed ID token is about the same user, or the answer is worth nothing.
-    if (claims && claims.sub !== sub) return { kind: 'login-required', cause: 'the refreshed ID token has another sub' }
+    const idClaims = oauth.getValidatedIdTokenClaims(answer)
     const idToken = answer.id_token ?? tokens.idToken
-    return { kind: 'usable', tokens: tokensOf(answer, { idToken, dpopKey, now: now(), before: tokens }) }
+    if (idClaims) {
+      await keys.verify(server, response)
+      const { clientId } = config
+      const about = { idToken, accessToken: answer.access_token, clientId, sub, now: now() }
+      checkRefreshedIdToken(idClaims, signInOf(tokens), about)
+    }
+    const user = await claimsNow(link, { idClaims, accessToken: answer.access_token, dpopKey, sub }, wantedClaims)
+    const next = tokensOf(answer, { idToken, dpopKey, now: now(), before: tokens })
+    return { kind: 'usable', tokens: { ...next, signIn: signInOf(tokens) }, ...(user && { user }) }
   } catch (cause) {
     return { kind: endsSession(cause) ? 'login-required' : 'provider-unavailable', cause }
   }
+}
+
+/** Milliseconds. More than a century is a mistake or a trick: no such date can be written down. */
+function lifetime(seconds: number): number {
+  return Math.min(seconds, 100 * 365 * 86_400) * 1000
 }
 
 function tokensOf(
@@ -111,7 +128,7 @@ function tokensOf(
     accessToken: answer.access_token,
     idToken,
     obtainedAt: now,
-    ...(answer.expires_in !== undefined && { accessTokenExpiresAt: now + answer.expires_in * 1000 }),
+    ...(answer.expires_in !== undefined && { accessTokenExpiresAt: now + lifetime(answer.expires_in) }),
     ...(refreshToken !== undefined && { refreshToken }),
     ...(dpopKey !== undefined && { dpopKey }),
   }

@@ -19,7 +19,7 @@ export function errorPage(
   const { status, title, hint } = errors[code]
   const { requestId } = options
   const retryHref = localPath(options.retryHref)
-  const label = code.startsWith('login_') || code === 'session_expired' ? 'Sign in' : 'Try again'
+  const label = labels[code] ?? 'Try again'
   const request = requestId === undefined ? '' : ` · Request <code>${escapeHtml(requestId)}</code>`
   const retry = retryHref === undefined ? '' : `<a class="button" href="${escapeHtml(retryHref)}">${label}</a>`
   const headers = [...(options.headers ?? [])]
@@ -57,6 +57,13 @@ export function bouncePage(href: string): Respond {
   })
 }
 
+const labels: Partial<Record<ErrorCode, string>> = {
+  login_required: 'Sign in',
+  session_expired: 'Sign in',
+  login_failed: 'Start again',
+  login_state_mismatch: 'Start again',
+}
+
 /** The hints of the error table that speak to developers, said to the person at the window. */
 const forPeople: Partial<Record<ErrorCode, string>> = {
   bad_request: 'The address or the request could not be understood. Check the address, or go back and try again.',
@@ -73,10 +80,11 @@ const forPeople: Partial<Record<ErrorCode, string>> = {
   internal_error: 'This is our fault, not yours. Try again shortly; if it stays, report the request number below.',
 }
 
-function page(
+/** One of the gateway's own pages. `policy`: what the page needs beyond its style, and who may be posted to. */
+export function page(
   status: number,
   headers: readonly string[],
-  content: { title: string; refresh: string | undefined; body: string },
+  content: { title: string; refresh: string | undefined; body: string; policy?: string },
 ): Respond {
   const refresh =
     content.refresh === undefined ? '' : `<meta http-equiv="refresh" content="0;url=${escapeHtml(content.refresh)}">\n`
@@ -94,16 +102,14 @@ ${content.body}
 </body>
 </html>
 `
-  return { kind: 'respond', status, headers: [...HEADERS, ...headers], body }
+  const { policy = "form-action 'none'" } = content
+  const csp = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; ${policy}; frame-ancestors 'none'`
+  return { kind: 'respond', status, headers: [...HEADERS, 'Content-Security-Policy', csp, ...headers], body }
 }
 
 const HEADERS = [
   ...['Content-Type', 'text/html; charset=utf-8'],
   ...['Cache-Control', 'no-store'],
-  [
-    'Content-Security-Policy',
-    `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-  ],
   ...['Referrer-Policy', 'no-referrer'],
   ...['X-Content-Type-Options', 'nosniff'],
   ...['Cross-Origin-Opener-Policy', 'same-origin'],

@@ -63,6 +63,16 @@ export interface Tokens {
   readonly idToken: string
   /** The private key that the access token is bound to (RFC 9449), see oidc/dpop-key.ts; absent for a bearer token. */
   readonly dpopKey?: string
+  readonly signIn?: SignInFacts
+}
+
+/** Of the ID token that the sign-in brought; later ones may leave it out, and may not contradict it. */
+export interface SignInFacts {
+  readonly iss: string
+  /** Seconds since the epoch, as in the token. */
+  readonly iat: number
+  readonly nonce?: string
+  readonly authTime?: number
 }
 
 /** A session that this process has opened: all that the hot path needs, without I/O. */

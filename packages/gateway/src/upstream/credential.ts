@@ -13,7 +13,13 @@ export type Credential = string | BoundTokens
 export type CredentialOf = (
   request: GatewayRequest,
   session: LiveSession,
-) => Credential | undefined | Promise<Credential>
+) => Credential | undefined | Promise<Refreshed>
+
+export interface Refreshed {
+  readonly credential: Credential
+  /** As it is after the refresh, with which the provider may have told other roles. */
+  readonly session: LiveSession
+}
 
 export function createCredential(route: Pick<RouteConfig, 'credential' | 'offline'>, services: Services): CredentialOf {
   const kind = route.credential
@@ -39,9 +45,9 @@ export function createCredential(route: Pick<RouteConfig, 'credential' | 'offlin
     return given(session)
   }
 
-  async function refreshed(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<Credential> {
+  async function refreshed(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<Refreshed> {
     const outcome = await refreshTokens(session, request.cookie as string)
-    if (outcome.kind === 'refreshed') return given(outcome.session)
+    if (outcome.kind === 'refreshed') return { credential: given(outcome.session), session: outcome.session }
     if (outcome.kind !== 'provider-unavailable') {
       throw new Refusal(outcome.kind === 'ended' ? 'session_expired' : 'login_required', { cause: outcome.cause })
     }
@@ -49,7 +55,7 @@ export function createCredential(route: Pick<RouteConfig, 'credential' | 'offlin
     const { method } = request.head
     if ((method === 'GET' || method === 'HEAD') && now() < expiresAt + offlineReads) {
       log.warn({ event: 'offline_read', session: sessions.handleOf(session.id), requestId: request.requestId })
-      return given(session)
+      return { credential: given(session), session }
     }
     // The provider is down: the session stays, and this request fails. Signing out would punish the user for an outage.
     throw new Refusal('provider_unavailable', {

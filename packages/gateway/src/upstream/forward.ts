@@ -1,5 +1,7 @@
+import { createPolicy } from '../access/policy.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules } from '../decision.ts'
+import { Refusal } from '../errors.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
@@ -21,6 +23,7 @@ export function createForward(
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
+  const { check } = createPolicy(route.access)
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -71,6 +74,11 @@ export function createForward(
     if (session === undefined) return forward(request, undefined, undefined)
     const credential = credentialOf(request, session)
     if (!(credential instanceof Promise)) return forward(request, session, credential)
-    return credential.then((value) => forward(request, session, value))
+    return credential.then((refreshed) => {
+      // Admitted by what was known before: if the refresh took that away, this very request is refused. @see ASVS 5.0 8.3.2
+      const objection = check(refreshed.session.record, services.now())
+      if (objection !== undefined) throw new Refusal('access_denied', { cause: 'roles changed with the refresh' })
+      return forward(request, refreshed.session, refreshed.credential)
+    })
   }
 }

@@ -222,7 +222,10 @@ describe('small texts', () => {
         `providers.corp.authorizationParams.${name}: the gateway sets ${name} itself; remove it`,
       ])
     }
-    for (const response_mode of ['fragment', 'form_post']) {
+    for (const response_mode of ['form_post', 'jwt', 'query.jwt', 'form_post.jwt']) {
+      expect(provider({ authorizationParams: { response_mode } })).toEqual([])
+    }
+    for (const response_mode of ['fragment', 'fragment.jwt', 'web_message', 'FORM_POST', '', 'jwt,query']) {
       expect(provider({ authorizationParams: { response_mode } })).toHaveLength(1)
     }
   })

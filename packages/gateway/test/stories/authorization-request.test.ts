@@ -167,7 +167,7 @@ test('AR3 an https issuer whose discovery leads to plain http: neither browser, 
       name: 'corp',
       config: { ...config, issuer },
       redirectUri: 'https://app.example/auth/callback/corp',
-      wantedClaims: [],
+      decidingClaims: [],
       now: Date.now,
       onStale: () => {},
       fetch: async (url) => {
@@ -237,7 +237,7 @@ test('AR1 authorizationParams of the configuration add, and can not weaken: what
     name: 'corp',
     config: { ...config, authorizationParams: hostile },
     redirectUri: `${world.origin}/auth/callback/corp`,
-    wantedClaims: [],
+    decidingClaims: [],
     now: world.clock.now,
     onStale: () => {},
   })
