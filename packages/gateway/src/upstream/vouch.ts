@@ -7,9 +7,10 @@ import { createCredential } from './credential.ts'
 import { identityHeaders } from './identity-headers.ts'
 
 /**
- * Forward-auth's yes: 200, and in its headers what the proxy that asked tells the upstream of the user.
+ * Forward-auth's yes: 200, and in its headers what the proxy that asked tells the upstream of the user; `Cookie` among
+ * them is the client's own without the gateway's.
  *
- * The token is among them only where the route says `forwardAuth: true` and the question carries
+ * Token and cookies are handed over only where the route says `forwardAuth: true` and the question carries
  * `Sec-Coatcheck-Forward: 1`. A proxy in front of the gateway also passes browsers' own requests on, and some pass all of
  * their headers: a script that forged a question to `/auth/forward` would else read the access token out of the answer.
  */
@@ -18,25 +19,19 @@ export function createVouch(
   services: Services,
 ): (request: GatewayRequest, session: LiveSession | undefined) => Respond | Promise<Respond> {
   const credentialOf = createCredential(route, services)
-  const hasCredential = route.credential !== 'none'
 
   return (request, session) => {
-    if (session === undefined) return admitted(request, nobody)
-    if (!hasCredential) return admitted(request, identityHeaders(session))
     const withheld = whyWithheld(request)
+    const own = withheld === undefined ? ['Cookie', cookiesOf(request)] : []
+    if (session === undefined) return admitted(request, [...nobody, ...own])
+    const identity = [...identityHeaders(session), ...own]
+    if (route.credential === 'none') return admitted(request, identity)
     if (withheld !== undefined) {
-      services.log.warn({
-        event: 'forward_credential_withheld',
-        requestId: request.requestId,
-        path: request.path,
-        reason: withheld,
-      })
-      return admitted(request, identityHeaders(session))
+      report(request, withheld)
+      return admitted(request, identity)
     }
-    const answer = (authorization: string | undefined) => {
-      const credential = authorization === undefined ? [] : ['Authorization', authorization]
-      return admitted(request, [...identityHeaders(session), ...credential])
-    }
+    const answer = (authorization: string | undefined) =>
+      admitted(request, authorization === undefined ? identity : [...identity, 'Authorization', authorization])
     const authorization = credentialOf(request, session)
     return authorization instanceof Promise ? authorization.then(answer) : answer(authorization)
   }
@@ -45,6 +40,15 @@ export function createVouch(
     if (route.forwardAuth !== true) return 'the route does not say forwardAuth: true'
     return head.asked?.credential === true ? undefined : 'the question has no Sec-Coatcheck-Forward: 1'
   }
+
+  function report({ requestId, path }: GatewayRequest, reason: string): void {
+    services.log.warn({ event: 'forward_credential_withheld', requestId, path, reason })
+  }
+}
+
+function cookiesOf({ fields: { forward } }: GatewayRequest): string {
+  const at = forward.findIndex((text, index) => index % 2 === 0 && text === 'cookie')
+  return at === -1 ? '' : (forward[at + 1] as string)
 }
 
 function admitted(request: GatewayRequest, headers: readonly string[]): Respond {

@@ -325,6 +325,18 @@ describe('what the answer carries', () => {
     ])
   })
 
+  test('PX2 the Cookie for the upstream is the client’s own without the gateway’s', async () => {
+    await using world = await askedWorld()
+    const ada = await world.signedIn()
+    const own = ada.cookies()[0]?.cookieString() ?? ''
+    const cookie = `theme=dark; ${own}; __Host-login-x=1; cart=3`
+    const given = { headers: { cookie, 'x-trap': 'cookie' } }
+    expect((await ask(world.browser('by hand'), '/api/x', given)).header('cookie')).toBe('theme=dark; cart=3')
+    expect((await ask(world.browser('by hand'), '/open/x', { headers: { cookie: own } })).header('cookie')).toBe('')
+    const unmarked = { headers: { cookie, 'sec-coatcheck-forward': undefined } }
+    expect((await ask(world.browser('by hand'), '/api/x', unmarked)).header('cookie')).toBeUndefined()
+  })
+
   test('TO4 a rotation rides on the answer; until the browser shows the new value the old one stays good, however late it comes', async () => {
     await using world = await askedWorld()
     const ada = await world.signedIn()
