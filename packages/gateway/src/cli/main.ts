@@ -8,6 +8,7 @@ const commands = {
   start: { summary: 'run the gateway', load: () => import('./start.ts') },
   demo: { summary: 'see everything at work: provider, gateway, sample app and API', load: () => import('./demo.ts') },
   check: { summary: 'validate the configuration', load: () => import('./check.ts') },
+  keys: { summary: 'the key ring: generate, rotate, list', load: () => import('./keys.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
 } as const
 
