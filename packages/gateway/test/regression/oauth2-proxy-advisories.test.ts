@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
+import { createHostileWorld } from '../stories/hostile-world.ts'
 import { wireUser } from '../stories/wire.ts'
 
 /** A gateway behind a TLS-terminating proxy (which the test is), with one public and one protected route. */
@@ -91,7 +92,32 @@ test('GHSA-pxq7-h93f-9jrg a fragment in a request is refused, wherever it stands
   expect(reached(world)).toEqual(['/a%23b'])
 })
 
-/** oauth2-proxy GHSA-f24x-5g9q-753f: a session that an attacker had fixed in the victim's browser survived the victim's sign-in. */
+/**
+ * oauth2-proxy GHSA-f24x-5g9q-753f: deployments signed out by showing the sign-in page, which no longer cleared the session
+ * cookie: on a shared workstation the next user went on in the session of the one before.
+ */
+test('GHSA-f24x-5g9q-753f a shared workstation: who signs out leaves no session behind, and neither does who does not before the next signs in', async () => {
+  await using hostile = await createHostileWorld()
+  const { world, provider } = hostile
+  const desk = world.browser('desk')
+  const signIn = async (sub: string) => {
+    Object.assign(provider.twist, { claims: { sub }, userinfo: { sub } })
+    await desk.visit('/auth/login?provider=evil', { from: world.origin })
+    expect((await desk.fetch('/auth/session')).json()).toMatchObject({ user: { sub } })
+    return desk.saved()
+  }
+  const ada = await signIn('ada')
+  expect((await desk.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
+  expect(desk.cookies()).toEqual([])
+  expect((await ada.fetch('/api/echo')).json()).toMatchObject({ code: 'session_expired' })
+
+  const bob = await signIn('bob')
+  const eve = await signIn('eve')
+  expect((await bob.fetch('/api/echo')).json()).toMatchObject({ code: 'session_expired' })
+  expect((await eve.fetch('/api/echo')).status).toBe(200)
+})
+
+/** The same, as an attack: a session that somebody planted in the browser must not become the victim's. */
 test('GHSA-f24x-5g9q-753f session fixation: no planted cookie, invented or of the attacker’s own session, becomes the victim’s', async () => {
   await using world = await createWorld()
   const attacker = await world.signedIn({ browser: 'attacker', as: 'eve' })
