@@ -62,7 +62,7 @@ const identityOf = (page: Page) =>
   ['user', 'issuer', 'roles'].map((name) => page.header(`x-coatcheck-${name}`)) as (string | undefined)[]
 
 describe('the same decision', () => {
-  test('RB1 RB2 an admitted request: 200 with identity, credential and request id, no body, no-store; roles are checked', async () => {
+  test('RB1 an admitted request: 200 with identity, credential and request id, no body, no-store; roles are checked', async () => {
     await using world = await askedWorld()
     const ada = await world.signedIn({ as: 'ada', browser: 'ada' })
     const bob = await world.signedIn({ as: 'bob', browser: 'bob' })
