@@ -1,6 +1,6 @@
 import { type CookieValue, formatCookieValue, hashSecret, newSecret } from './cookie-value.ts'
 import type { KeyRing } from './key-ring.ts'
-import { standingOf, withDelivery, withGeneration } from './lineage.ts'
+import { type Standing, standingOf, withDelivery, withGeneration } from './lineage.ts'
 import type { Generation, LiveSession } from './record.ts'
 import type { Row, Rows } from './rows.ts'
 import { unwrapDataKey, wrapDataKey } from './sealed-record.ts'
@@ -14,8 +14,16 @@ export interface Rotated {
   delivered(): void
 }
 
+/** Which of its values the browser shows: the newest, one that arrived after it, or one before it. */
+export type Held = 'newest' | 'late' | 'older'
+
+export function heldBy(standing: Extract<Standing, { generation: Generation }>): Held {
+  if (standing.kind === 'current') return 'newest'
+  return standing.late ? 'late' : 'older'
+}
+
 export interface Rotation {
-  isDue(lineage: readonly Generation[], current: boolean, at: number): boolean
+  isDue(lineage: readonly Generation[], held: Held, at: number): boolean
   rotate(id: SessionId, cookie: CookieValue): Promise<Rotated | undefined>
   /** The browser used the newest value, so it has it. */
   confirm(session: LiveSession): void
@@ -36,10 +44,11 @@ export function createRotation(options: {
   const rotating = new Set<SessionId>()
   const confirming = new Set<SessionId>()
 
-  function isDue(lineage: readonly Generation[], current: boolean, at: number): boolean {
+  function isDue(lineage: readonly Generation[], held: Held, at: number): boolean {
     const newest = lineage.at(-1)
     if (newest === undefined) return false
-    if (current) return at - newest.issuedAt >= timeouts.rotate
+    if (held === 'late') return true
+    if (held === 'newest') return at - newest.issuedAt >= timeouts.rotate
     // The value before is still in use: its successor is on the way, or was lost.
     return newest.deliveredAt === undefined && at - newest.issuedAt >= lostAfter
   }
@@ -63,7 +72,7 @@ export function createRotation(options: {
       const clock = { now: at, grace: timeouts.grace }
       const standing = standingOf(record.lineage, cookie, (hash) => hash === presented, clock)
       if (standing.kind !== 'current' && standing.kind !== 'superseded') return undefined
-      if (!isDue(record.lineage, standing.kind === 'current', at)) return undefined
+      if (!isDue(record.lineage, heldBy(standing), at)) return undefined
       const dataKey = unwrapDataKey(ring, id, standing.generation, cookie.secret)
       if (typeof dataKey === 'string') return undefined
       const number = (record.lineage.at(-1)?.number ?? 0) + 1
@@ -73,7 +82,9 @@ export function createRotation(options: {
         issuedAt: at,
         wrapped: wrapDataKey(ring, id, { number, secret }, dataKey),
       }
-      return { record: { ...record, lineage: withGeneration(record.lineage, next, clock) }, tokens }
+      // Shown, so it has arrived: a late value is replaced once.
+      const shown = withDelivery(record.lineage, standing.generation.number, at)
+      return { record: { ...record, lineage: withGeneration(shown, next, clock) }, tokens }
     })
     const generation = row?.record.lineage.at(-1)?.number
     if (row === undefined || generation === undefined) return undefined

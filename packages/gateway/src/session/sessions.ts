@@ -8,7 +8,7 @@ import type { KeyRing } from './key-ring.ts'
 import { type Standing, standingOf } from './lineage.ts'
 import type { Generation, LiveSession, Opened, SessionRecord, Subject, Tokens } from './record.ts'
 import { createRefreshLeases, type RefreshLeases } from './refresh-lease.ts'
-import { createRotation, type Rotated } from './rotation.ts'
+import { createRotation, type Held, heldBy, type Rotated } from './rotation.ts'
 import { createRows, type Row } from './rows.ts'
 import { sealTokens, unsealTokens, unwrapDataKey, wrapDataKey } from './sealed-record.ts'
 import type { Clock, EndReason, SessionId, SessionStore } from './store.ts'
@@ -100,15 +100,16 @@ export function createSessions(options: SessionsOptions): Sessions {
     if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie)
     // Constant time, here and below: the time of a refusal tells nothing about the secret.
     if (known.generation === cookie.generation && known.secret !== undefined && sameText(known.secret, cookie.secret)) {
-      return live(known, true)
+      return live(known, 'newest')
     }
     const presented = hashSecret(cookie.secret)
     if (known.generation === cookie.generation && timingSafeEqual(known.secretHash, presented)) {
       known.secret = cookie.secret
-      return live(known, true)
+      return live(known, 'newest')
     }
     const standing = standingIn(known.record, cookie, presented)
-    return refusal(known.id, standing) ?? live(known, standing.kind === 'current')
+    if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(known.id, standing) ?? unknown
+    return live(known, heldBy(standing))
   }
 
   async function load(cookie: CookieValue): Promise<Opened> {
@@ -139,7 +140,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       secretHash: Buffer.from(secretHash, 'base64url'),
       lastSeenAt,
     }
-    const opened = live(session, standing.kind === 'current')
+    const opened = live(session, heldBy(standing))
     if (opened.kind === 'live') cache.set(id, session)
     return opened
   }
@@ -171,8 +172,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     return { kind: 'ended', reason: 'cookie-reused' }
   }
 
-  /** A session that the cookie proves: live, unless its time is over. `current`: shown by the newest cookie value. */
-  function live(session: LiveSession, current: boolean): Opened {
+  /** A session that the cookie proves: live, unless its time is over. */
+  function live(session: LiveSession, held: Held): Opened {
     const { record } = session
     const at = now()
     const reason = whyExpired(at, session.lastSeenAt, record.absoluteExpiresAt, timeouts)
@@ -180,8 +181,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       end(session.id, reason).catch(onFault)
       return { kind: 'ended', reason }
     }
-    if (current && record.lineage.length > 1) rotation.confirm(session)
-    return { kind: 'live', session, rotationDue: rotation.isDue(record.lineage, current, at) }
+    if (held === 'newest' && record.lineage.length > 1) rotation.confirm(session)
+    return { kind: 'live', session, rotationDue: rotation.isDue(record.lineage, held, at) }
   }
 
   /** A row that was changed or swapped is dead, and only that row. A missing ring key is an outage: nobody is signed out. */

@@ -346,9 +346,18 @@ describe('what the answer carries', () => {
     expect(answer.status).toBe(200)
     const [cookie] = answer.headers('set-cookie')
     expect(cookie).toMatch(/^__Host-Http-session=v1\.[\w-]{22}\.2\.[\w-]{43}; Path=\/; Secure; HttpOnly/)
-    // The application takes two minutes to answer, so the browser has only the old value meanwhile.
-    world.clock.advance(2 * minute)
+    // The application takes two minutes to answer, so the browser goes on with the old value, and gets a newer one.
+    world.clock.advance(minute)
     expect((await ada.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
+    expect(ada.cookies()[0]?.value).toContain('.3.')
+    expect((await ada.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
+    world.clock.advance(minute)
+    const late = { headers: { cookie: String(cookie?.split(';')[0]) } }
+    const next = await world.browser('with the late one').fetch('/auth/session', late)
+    expect([next.json().authenticated, next.headers('set-cookie').join()]).toEqual([
+      true,
+      expect.stringContaining('.4.'),
+    ])
     expect(world.log.events('session_cookie_reused')).toEqual([])
   })
 
