@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,6 +94,8 @@ export async function startProxy(name: ProxyName, ports: Ports): Promise<AsyncDi
     const text = readFileSync(join(folder, file), 'utf8')
     writeFileSync(join(folder, file), withPorts(text, ports))
   }
+  // Run by root, nginx works as another user, who must reach its folders for large bodies.
+  chmodSync(folder, 0o755)
   if (name === 'nginx') writeFileSync(join(folder, 'nginx.conf'), nginxAround(folder))
 
   const { command, run, probe } = programs[name]
