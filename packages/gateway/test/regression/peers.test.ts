@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { FakeClock } from '../../../testkit/src/clock.ts'
 import { registrationOf } from '../../../testkit/src/config.ts'
+import type { Page } from '../../../testkit/src/page.ts'
 import { startTestProvider } from '../../../testkit/src/provider.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
 import { rotateKeyFile } from '../../src/session/key-rotation.ts'
@@ -72,6 +73,8 @@ test('peers 11 ST2: the key ring rotates while the gateway runs: nobody is signe
   await using world = await createWorld({ store: 'lmdb' })
   await using node = await world.anotherGateway()
   const ada = await world.signedIn()
+  const idOf = async (page: Promise<Page>) => (await page).json<{ sessions: { id: string }[] }>().sessions[0]?.id
+  const listed = await idOf(ada.fetch('/auth/sessions'))
   const callback = await world.browser('eve').callbackFor({ as: 'eve' })
   const fresh = rotateKeys(world)
 
@@ -83,6 +86,9 @@ test('peers 11 ST2: the key ring rotates while the gateway runs: nobody is signe
   expect(await sealedUnder(world, bob.cookies()[0]?.value)).toBe(fresh)
   expect((await node.fetch(bob, '/api/echo')).status).toBe(200)
   expect((await node.fetch(ada, '/api/echo')).status).toBe(200)
+  // A session keeps its name in lists and logs.
+  expect(await idOf(ada.fetch('/auth/sessions'))).toBe(listed)
+  expect(await idOf(node.fetch(ada, '/auth/sessions'))).toBe(listed)
   expect(world.log.events('keys_changed').length).toBeGreaterThan(0)
 
   // What is used is sealed anew: a day later the old key may go, and is gone.
