@@ -114,7 +114,11 @@ export async function startProxy(name: ProxyName, ports: Ports): Promise<AsyncDi
       resolve()
     })
   })
+  // A test that ran out of time never gets to the end of its world.
+  const last = () => void child.kill('SIGKILL')
+  process.once('exit', last)
   const stop = async () => {
+    process.off('exit', last)
     child.kill('SIGTERM')
     const timer = setTimeout(() => child.kill('SIGKILL'), 3000)
     await end
