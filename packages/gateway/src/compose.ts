@@ -6,7 +6,7 @@ import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
 import type { Services } from './services.ts'
-import { openKeyFile } from './session/key-file.ts'
+import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
@@ -16,7 +16,7 @@ import { openPlaces } from './watch/places.ts'
 /** Builds, once, what the guard and the endpoints work with. */
 export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
   const { config, now, log, store } = parts
-  const ring = openKeyFile(config.keys.file, now)
+  const ring = openKeyFile(config.keys.file, now, (event) => reportKeys(log, event))
   const sessions = createSessions({
     store,
     ring,
@@ -58,6 +58,11 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),
   })
+}
+
+function reportKeys(log: EventLog, event: KeyFileEvent): void {
+  if (event.kind === 'changed') log.info({ event: 'keys_changed', current: event.current, keys: event.keys })
+  else log.error({ event: 'keys_refused', err: event.cause }, 'the keys that were read before serve on')
 }
 
 function report(log: EventLog, event: SessionEvent): void {

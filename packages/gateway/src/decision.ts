@@ -54,6 +54,8 @@ export interface Respond {
   readonly status: number
   readonly headers: RawHeaders
   readonly body: string
+  /** Forward-auth's yes: the proxy that asked may carry the request out. */
+  readonly admitted?: true
   readonly sent?: Sent
 }
 

@@ -49,6 +49,11 @@ export const errors = {
     title: 'Too many sessions',
     hint: 'This account is signed in on as many devices as it may be. Sign out on one of them, then sign in again.',
   },
+  forward_auth_refused: {
+    status: 403,
+    title: 'Question refused',
+    hint: 'Forward-auth answers proxies in trustedProxies, on one X-Forwarded-Method, -Uri, -Host and -Proto each, for this origin.',
+  },
   csrf_rejected: {
     status: 403,
     title: 'Request refused',

@@ -12,7 +12,7 @@ import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
 
 /**
  * The gateway's own endpoints, below `basePath`: one row each. A path that is not here is 404, a method 405; there are no
- * other ways in.
+ * other ways in but `/forward`, where proxies ask: see forward-auth.ts.
  */
 export function endpointRows(services: Services): readonly EndpointRow[] {
   const own = createOwnSessions(services)

@@ -6,9 +6,10 @@ import { createTrustedProxies } from './access/trusted-proxies.ts'
 import type { Decision } from './decision.ts'
 import { createEndpoints } from './endpoints.ts'
 import { Refusal } from './errors.ts'
+import { withForwardAuth } from './forward-auth.ts'
 import { redirect } from './oidc/redirect.ts'
 import { AMBIGUOUS, isGatewayCookie } from './protocol/cookies.ts'
-import { csrfRefusal } from './protocol/csrf.ts'
+import { csrfRefusal, sameOriginRefusal } from './protocol/csrf.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'
 import { siftRequest } from './protocol/sift-request.ts'
@@ -158,11 +159,12 @@ export function createGuard(services: Services): Guard {
 
   function checkCsrf(route: Route, request: GatewayRequest): void {
     if (route.csrf === 'off') return
-    const reason = csrfRefusal(request.fields, request.head.method, config.origin)
+    const refusalOf = route.csrf === 'same-origin' ? sameOriginRefusal : csrfRefusal
+    const reason = refusalOf(request.fields, request.head.method, config.origin)
     if (reason !== undefined) throw new Refusal('csrf_rejected', { cause: reason })
   }
 
-  return { decide }
+  return withForwardAuth({ decide }, services)
 }
 
 /** For TRACE and CONNECT, which are refused before a route is known. */

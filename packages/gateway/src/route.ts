@@ -3,16 +3,18 @@ import type { Routable } from './access/route-map.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import type { RouteConfig } from './config/schema.ts'
 import type { Decision } from './decision.ts'
+import { Refusal } from './errors.ts'
 import { securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
 import { createForward } from './upstream/forward.ts'
+import { createVouch } from './upstream/vouch.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
 export interface Route extends Routable {
   readonly access: 'public' | 'session'
-  readonly csrf: 'header' | 'off'
+  readonly csrf: 'header' | 'same-origin' | 'off'
   readonly policy: Policy
   readonly trespasses: Trespasses
   carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
@@ -26,11 +28,22 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     policy: createPolicy(config.access),
     trespasses: createTrespasses(config, services.config.routes),
   }
-  if (config.static !== undefined) {
-    // Files change nothing when they are fetched, and a page's own <script src> can't send a header.
-    return { ...shared, csrf: 'off', carryOut: createStatic(config, config.static, services) }
+  const vouch = createVouch(config, services)
+  const here = carriedOutHere(config, services)
+  const carryOut: Route['carryOut'] = (request, session) =>
+    request.head.asked === undefined ? here(request, session) : vouch(request, session)
+  // Files change nothing when they are fetched, and a page's own <script src> can't send a header.
+  return { ...shared, csrf: config.static === undefined ? config.csrf : 'off', carryOut }
+}
+
+function carriedOutHere(config: RouteConfig, services: Services): Route['carryOut'] {
+  if (config.static !== undefined) return createStatic(config, config.static, services)
+  if (config.upstream !== undefined) return createForward(config, services)
+  return () => {
+    throw new Refusal('upstream_unavailable', {
+      cause: 'the route has no upstream here (forwardAuth: true): the proxy in front carries it out',
+    })
   }
-  return { ...shared, csrf: config.csrf, carryOut: createForward(config, services) }
 }
 
 function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {

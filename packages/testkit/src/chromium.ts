@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
+import { installByApt, succeeds } from './apt.ts'
 
 const places = [
   '/usr/lib/chromium/chromium',
@@ -10,8 +10,6 @@ const places = [
   '/usr/bin/google-chrome',
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ]
-
-const install = 'apt-get install -y --no-install-recommends chromium'
 
 /**
  * The path of a Chromium that can be started: `CHROMIUM_PATH`, an installed one, one that apt installs where we may, or
@@ -24,9 +22,11 @@ export async function findChromium(say: (line: string) => void = () => {}): Prom
     if (runs(wanted)) return wanted
     throw new Error(`CHROMIUM_PATH is ${wanted}, which does not start; unset it, or name a Chromium that does.`)
   }
-  const found = installed() ?? (installByApt(say) ? installed() : undefined) ?? (await carried(say))
+  const found = installed() ?? (installByApt('chromium', say) ? installed() : undefined) ?? (await carried(say))
   if (found !== undefined) return found
-  throw new Error(`The browser tests need Chromium: run \`sudo ${install}\`, or set CHROMIUM_PATH.`)
+  throw new Error(
+    `The browser tests need Chromium: run \`sudo apt-get install -y --no-install-recommends chromium\`, or set CHROMIUM_PATH.`,
+  )
 }
 
 function installed(): string | undefined {
@@ -41,24 +41,6 @@ function runs(path: string): boolean {
     return false
   }
   return succeeds(path, ['--version'])
-}
-
-function installByApt(say: (line: string) => void): boolean {
-  if (!succeeds('apt-get', ['--version'])) return false
-  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n', 'DEBIAN_FRONTEND=noninteractive']
-  if (sudo.length > 0 && !succeeds('sudo', ['-n', 'true'])) return false
-  say(`Installing Chromium: ${install}`)
-  const apt = (...args: string[]) => {
-    const [command = 'apt-get', ...rest] = [...sudo, 'apt-get', '-q', ...args]
-    return succeeds(command, rest)
-  }
-  const packages = ['install', '-y', '--no-install-recommends', 'chromium']
-  return apt(...packages) || (apt('update') && apt(...packages))
-}
-
-function succeeds(command: string, args: readonly string[]): boolean {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  return spawnSync(command, args, { stdio: 'ignore', env, timeout: 300_000 }).status === 0
 }
 
 /** Unpacked into the temporary folder at first use; needs no system package. */

@@ -12,7 +12,7 @@ export type Trespasses = (path: string, method: string) => boolean
  * specific one is there that asks for more, the request is refused. @see ASVS 5.0 8.2.1 · BCP OAuth browser-based apps §6.1.3.6
  */
 export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[]): Trespasses {
-  const neighbours = routes.filter(({ upstream }) => upstream !== undefined && upstream === own.upstream)
+  const neighbours = routes.filter((other) => hasUpstream(other) && other.upstream === own.upstream)
   const home = placeOf(own)
   if (neighbours.every((other) => placeOf(other) === home || (other.methods === undefined && covers(own, other))))
     return () => false
@@ -28,6 +28,11 @@ export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[
     if (place === undefined || place === home) return false
     return !places.get(place)?.some((other) => serves(other, method) && covers(own, other))
   }
+}
+
+/** Routes that the proxy in front carries out (`forwardAuth`) count as having one upstream together: its own. */
+function hasUpstream({ upstream, forwardAuth }: RouteConfig): boolean {
+  return upstream !== undefined || forwardAuth === true
 }
 
 /** A path that may have a plainer spelling; most have none. */
@@ -71,7 +76,7 @@ function serves({ methods }: RouteConfig, method: string): boolean {
 
 /** Whoever `own` admits, `other` would admit as well. */
 function covers(own: RouteConfig, other: RouteConfig): boolean {
-  if (own.csrf === 'off' && other.csrf !== 'off') return false
+  if (strictness[own.csrf] < strictness[other.csrf]) return false
   if (other.access === 'public') return true
   if (own.access === 'public') return false
   if (typeof other.access !== 'object') return true
@@ -92,6 +97,8 @@ function covers(own: RouteConfig, other: RouteConfig): boolean {
     Object.entries(theirs).every(([key, demand]) => isDeepStrictEqual(demand, mine[key as keyof typeof mine]))
   )
 }
+
+const strictness = { off: 0, 'same-origin': 1, header: 2 } as const
 
 function within(mine: readonly string[] | undefined, theirs: readonly string[] | undefined): boolean {
   return theirs === undefined || (mine?.every((one) => theirs.includes(one)) ?? false)

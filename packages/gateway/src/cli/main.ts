@@ -9,6 +9,7 @@ const commands = {
   demo: { summary: 'see everything at work: provider, gateway, sample app and API', load: () => import('./demo.ts') },
   check: { summary: 'validate the configuration', load: () => import('./check.ts') },
   explain: { summary: 'tell which rule a request meets', load: () => import('./explain.ts') },
+  keys: { summary: 'the key ring: generate, rotate, list', load: () => import('./keys.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
 } as const
 

@@ -10,22 +10,41 @@ const routeRules: readonly {
   readonly message: string
 }[] = [
   {
-    reads: ['upstream', 'static'],
+    reads: ['upstream', 'static', 'forwardAuth'],
     at: 'upstream',
-    breaks: (route) => route.upstream === undefined && route.static === undefined,
-    message: 'is missing; write either upstream: http://host:port or static: ./folder',
+    breaks: (route) => carriersOf(route) === 0,
+    message:
+      'is missing; write either upstream: http://host:port, static: ./folder or, where a proxy in front asks /auth/forward, forwardAuth: true',
   },
   {
-    reads: ['upstream', 'static'],
+    reads: ['upstream', 'static', 'forwardAuth'],
     at: 'static',
-    breaks: (route) => route.upstream !== undefined && route.static !== undefined,
-    message: 'a route has either upstream or static; remove one',
+    breaks: (route) => route.static !== undefined && carriersOf(route) > 1,
+    message: 'a route has either upstream or static or forwardAuth; remove the others',
+  },
+  {
+    reads: ['upstream', 'static', 'forwardAuth'],
+    at: 'forwardAuth',
+    breaks: (route) => route.static === undefined && carriersOf(route) > 1,
+    message: 'a route has either upstream or forwardAuth; remove one',
+  },
+  {
+    reads: ['stripPrefix', 'forwardAuth'],
+    at: 'stripPrefix',
+    breaks: (route) => route.stripPrefix !== undefined && route.forwardAuth === true,
+    message: 'the proxy that asks chooses the path for its upstream; remove it',
   },
   {
     reads: ['csrf', 'access'],
     at: 'csrf',
     breaks: (route) => route.csrf === 'off' && route.access !== 'public',
     message: 'off is only for access: public, or other sites could use the session; remove it',
+  },
+  {
+    reads: ['csrf', 'forwardAuth'],
+    at: 'csrf',
+    breaks: (route) => route.csrf === 'same-origin' && route.forwardAuth !== true,
+    message: 'same-origin is only for forwardAuth: true; write header',
   },
   {
     reads: ['credential'],
@@ -61,8 +80,15 @@ const routeRules: readonly {
   },
 ]
 
+function carriersOf({ upstream, static: folder, forwardAuth }: RouteConfig): number {
+  return [upstream, folder, forwardAuth].filter((one) => one !== undefined).length
+}
+
 /** Every route by itself, against the rest of the configuration, and against the routes before it. */
-export function reviewRoutes({ routes, basePath, keys, store }: Sections, { sound, problem }: Review): void {
+export function reviewRoutes(
+  { routes, basePath, keys, store, trustedProxies }: Sections,
+  { sound, problem }: Review,
+): void {
   if (!Array.isArray(routes)) return
   routes.forEach((route, index) => {
     const at: Path = ['routes', index]
@@ -74,6 +100,9 @@ export function reviewRoutes({ routes, basePath, keys, store }: Sections, { soun
         [...at, 'path'],
         `lies within basePath (${basePath}), where the gateway answers itself; choose another path`,
       )
+    }
+    if (sound(at, 'forwardAuth') && sound([], 'trustedProxies') && route.forwardAuth && trustedProxies.length === 0) {
+      problem([...at, 'forwardAuth'], 'nobody may ask: name the address of the proxy in front in trustedProxies')
     }
     if (sound(at, 'static') && route.static !== undefined) {
       const secrets = [

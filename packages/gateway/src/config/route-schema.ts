@@ -98,12 +98,18 @@ export function createRouteSchema(around: Surroundings) {
       .describe(
         'The methods served, others are 405. Without it: all but TRACE and CONNECT; GET and HEAD for `static`.',
       ),
-    upstream: upstream().optional().describe('Where requests go: scheme, host and port. Either this or `static`.'),
+    upstream: upstream()
+      .optional()
+      .describe('Where requests go: scheme, host and port. One of this, `static` and `forwardAuth`.'),
     static: filled('folder')
       .transform((path, ctx) => settle(around.site(path), around, ctx))
       .optional()
+      .describe("The folder of a single-page app, served below the route's path; unknown paths get its `index.html`."),
+    forwardAuth: z
+      .literal(true, { error: 'write true, or remove the key' })
+      .optional()
       .describe(
-        "The folder of a single-page app, served below the route's path; unknown paths get its `index.html`. Either this or `upstream`.",
+        'The route is carried out by a proxy in front, which asks `/auth/forward` about each request and must be in `trustedProxies`.',
       ),
     stripPrefix: prefix()
       .optional()
@@ -116,9 +122,11 @@ export function createRouteSchema(around: Surroundings) {
       .default('none')
       .describe("What the upstream gets as `Authorization: Bearer`, of the signed-in user's tokens."),
     csrf: z
-      .enum(['header', 'off'])
+      .enum(['header', 'same-origin', 'off'])
       .default('header')
-      .describe('`header`: calls by script carry `X-CSRF: 1`. `off` only with `access: public`.'),
+      .describe(
+        '`header`: calls by script carry `X-CSRF: 1`. `same-origin`, only with `forwardAuth`: for applications that send no such header; Fetch Metadata and Origin decide. `off` only with `access: public`.',
+      ),
     timeout: duration({ max: '24h' })
       .prefault('30s')
       .describe('How long the upstream may take to begin its answer, and between two pieces of it.'),

@@ -84,8 +84,9 @@ export function challengeOf(login: PendingLogin): string {
 }
 
 export function sealPendingLogin(ring: KeyRing, login: PendingLogin): string {
-  const key = ring.derive(ring.current, 'login-transaction') as Buffer
-  return `${ring.current}.${seal(key, Buffer.from(JSON.stringify(login)), `login ${login.id}`).toString('base64url')}`
+  const keyId = ring.current
+  const key = ring.derive(keyId, 'login-transaction') as Buffer
+  return `${keyId}.${seal(key, Buffer.from(JSON.stringify(login)), `login ${login.id}`).toString('base64url')}`
 }
 
 export function openPendingLogin(ring: KeyRing, id: string, value: string): PendingLogin | undefined {

@@ -26,6 +26,33 @@ export function csrfRefusal(head: CsrfFields, method: string, ownOrigin: string)
   return siteReason(head.secFetchSite)
 }
 
+/**
+ * Why a request to an application that knows no X-CSRF is refused, or undefined when it is fine: its pages, scripts, images
+ * and forms come from its own origin, and only a page in the window may be opened from elsewhere, by a safe method.
+ */
+export function sameOriginRefusal(
+  head: {
+    readonly origin: string | undefined
+    readonly secFetchSite: string | undefined
+    readonly secFetchMode: string | undefined
+    readonly secFetchDest: string | undefined
+  },
+  method: string,
+  ownOrigin: string,
+): string | undefined {
+  if (head.origin !== undefined && head.origin !== ownOrigin) return originReason(head.origin)
+  if (head.secFetchSite === 'same-origin') return undefined
+  if (!isSafe(method)) {
+    // An older browser sends Origin with every unsafe method; the other headers of the set say that it isn't one.
+    const older = head.secFetchSite === undefined && head.secFetchMode === undefined && head.secFetchDest === undefined
+    return older && head.origin === ownOrigin ? undefined : siteReason(head.secFetchSite)
+  }
+  if (head.secFetchSite === undefined || head.secFetchSite === 'none') return undefined
+  return head.secFetchMode === 'navigate' && head.secFetchDest === 'document'
+    ? undefined
+    : siteReason(head.secFetchSite)
+}
+
 /** Why a POST by a plain HTML form (sign-out), which can't carry X-CSRF, is refused, or undefined when it is fine. */
 export function formPostRefusal(
   head: {

@@ -12,4 +12,6 @@ export interface RequestHead {
   readonly strictlyParsed?: boolean
   /** The address of the TCP peer, without port. */
   readonly peer: string
+  /** The request is not here: a proxy holds it and asks. `credential`: the answer may carry a token. See forward-auth.ts. */
+  readonly asked?: { readonly credential: boolean }
 }

@@ -8,6 +8,7 @@ export interface Handles {
 }
 
 export function createHandles(ring: KeyRing): Handles {
-  const key = ring.derive(ring.current, 'log-hash') as Buffer
-  return { handleOf: (id) => createHmac('sha256', key).update(id).digest('base64url').slice(0, 22) }
+  // Of the oldest key: a session keeps its name when a newer one comes, and in every process alike.
+  const key = () => ring.derive(ring.oldest, 'log-hash') as Buffer
+  return { handleOf: (id) => createHmac('sha256', key()).update(id).digest('base64url').slice(0, 22) }
 }

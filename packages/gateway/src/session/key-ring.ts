@@ -15,6 +15,8 @@ export interface RingKey {
 export interface KeyRing {
   /** The id of the key that seals now. */
   readonly current: string
+  /** The id of the key that is longest in the ring: for names that should outlive a rotation. */
+  readonly oldest: string
   /** 32 bytes for one purpose, or undefined if the ring has no such key. The result is kept: call it freely. */
   derive(keyId: string, purpose: KeyPurpose): Buffer | undefined
   /** 32 bytes from a secret of the caller and the ring's key together: neither alone gives them. */
@@ -24,13 +26,14 @@ export interface KeyRing {
 export type KeyPurpose = 'session-record' | 'login-transaction' | 'log-hash'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
-  const newest = keys.at(-1)
-  if (newest === undefined) throw new TypeError('a key ring needs at least one key')
+  const [oldest, newest] = [keys[0], keys.at(-1)]
+  if (oldest === undefined || newest === undefined) throw new TypeError('a key ring needs at least one key')
   const byId = new Map(keys.map((key) => [key.id, key.key]))
   const derived = new Map<string, Buffer>()
 
   return {
     current: newest.id,
+    oldest: oldest.id,
     derive(keyId, purpose) {
       const name = `${keyId}/${purpose}`
       const known = derived.get(name)

@@ -1,4 +1,4 @@
-import { withDelivery, withGeneration } from './lineage.ts'
+import { type Held, withDelivery, withGeneration } from './lineage.ts'
 import type { Generation, SessionRecord } from './record.ts'
 import type { Timeouts } from './timeouts.ts'
 
@@ -31,17 +31,18 @@ export function seen(record: SessionRecord, at: number): Transition {
 }
 
 /**
- * Is the cookie to be replaced? `current`: the newest value was shown, and so has arrived. It is too when the user's
- * privileges changed since it was made. @see ASVS 5.0 7.2.4
+ * Is the cookie to be replaced? It is too when the user's privileges changed since it was made (@see ASVS 5.0 7.2.4), and when
+ * the browser holds a value that arrived after a newer one.
  */
 export function rotationIsDue(
   { lineage, privilegesChangedAt = 0 }: Pick<SessionRecord, 'lineage' | 'privilegesChangedAt'>,
-  current: boolean,
+  held: Held,
   { now, rotate }: { now: number; rotate: number },
 ): boolean {
   const newest = lineage.at(-1)
   if (newest === undefined) return false
-  if (current) return now - newest.issuedAt >= rotate || newest.issuedAt < privilegesChangedAt
+  if (held === 'late') return true
+  if (held === 'newest') return now - newest.issuedAt >= rotate || newest.issuedAt < privilegesChangedAt
   // The value before is still in use: its successor is on the way, or was lost.
   return newest.deliveredAt === undefined && now - newest.issuedAt >= lostAfter
 }
@@ -49,9 +50,16 @@ export function rotationIsDue(
 /** An answer that did not arrive by then, in milliseconds, was lost: the browser gets another value. */
 const lostAfter = 5_000
 
-/** The cookie has a new newest value. Which value was shown, and that one is due, was seen in this very record. */
-export function rotated(record: SessionRecord, next: Generation, clock: { now: number; grace: number }): Transition {
-  return { to: { ...record, lineage: withGeneration(record.lineage, next, clock) } }
+/**
+ * The cookie has a new newest value, for who showed the value of generation `shown`: that one has arrived. That it is good,
+ * and a rotation due, was seen in this very record.
+ */
+export function rotated(
+  record: SessionRecord,
+  { shown, next }: { shown: number; next: Generation },
+  clock: { now: number; grace: number },
+): Transition {
+  return { to: { ...record, lineage: withGeneration(withDelivery(record.lineage, shown, clock.now), next, clock) } }
 }
 
 export function nextGenerationNumber(record: SessionRecord): number {

@@ -5,7 +5,7 @@ import { type CookieValue, hashSecret, parseCookieValue } from './cookie-value.t
 import type { Handles } from './handle.ts'
 import type { JsonObject } from './json.ts'
 import type { KeyRing } from './key-ring.ts'
-import { type Standing, standingOf } from './lineage.ts'
+import { type Held, heldBy, type Standing, standingOf } from './lineage.ts'
 import { expired } from './machine.ts'
 import type { Generation, LiveSession, Opened, SessionRecord, Tokens } from './record.ts'
 import type { Rotation } from './rotation.ts'
@@ -49,15 +49,16 @@ export function createOpening(parts: OpeningParts): Opening {
     if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie)
     // Constant time, here and below: the time of a refusal tells nothing about the secret.
     if (known.generation === cookie.generation && known.secret !== undefined && sameText(known.secret, cookie.secret)) {
-      return live(known, true)
+      return live(known, 'newest')
     }
     const presented = hashSecret(cookie.secret)
     if (known.generation === cookie.generation && timingSafeEqual(known.secretHash, presented)) {
       known.secret = cookie.secret
-      return live(known, true)
+      return live(known, 'newest')
     }
     const standing = standingIn(known.record, cookie, presented)
-    return refusal(known.id, standing) ?? live(known, standing.kind === 'current')
+    if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(known.id, standing) ?? unknown
+    return live(known, heldBy(standing))
   }
 
   async function load(cookie: CookieValue): Promise<Opened> {
@@ -91,7 +92,7 @@ export function createOpening(parts: OpeningParts): Opening {
       // Activity that this process saw and hasn't written yet still counts.
       lastSeenAt: Math.max(record.lastSeenAt, known?.lastSeenAt ?? 0),
     }
-    const opened = live(session, standing.kind === 'current')
+    const opened = live(session, heldBy(standing))
     // Reads overtake each other: what is newer here already stays.
     if (opened.kind === 'live' && (known === undefined || known.version <= version)) cache.set(id, session)
     return opened
@@ -129,8 +130,8 @@ export function createOpening(parts: OpeningParts): Opening {
     return { kind: 'ended', reason: 'cookie-reused' }
   }
 
-  /** A session that the cookie proves: live, unless its time is over. `current`: shown by the newest cookie value. */
-  function live(session: LiveSession, current: boolean): Opened {
+  /** A session that the cookie proves: live, unless its time is over. */
+  function live(session: LiveSession, held: Held): Opened {
     const { record } = session
     const at = now()
     const reason = expired(record, session.lastSeenAt, { now: at, idle: timeouts.idle })
@@ -142,8 +143,8 @@ export function createOpening(parts: OpeningParts): Opening {
       end(session.id, reason, holds).catch(onFault)
       return { kind: 'ended', reason }
     }
-    if (current && record.lineage.length > 1) rotation.confirm(session)
-    return { kind: 'live', session, rotationDue: rotation.isDue(record, current, at) }
+    if (held === 'newest' && record.lineage.length > 1) rotation.confirm(session)
+    return { kind: 'live', session, rotationDue: rotation.isDue(record, held, at) }
   }
 
   /** A row that was changed or swapped is dead, and only that row. A missing ring key is an outage: nobody is signed out. */

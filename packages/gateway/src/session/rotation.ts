@@ -1,6 +1,6 @@
 import { type CookieValue, formatCookieValue, hashSecret, newSecret } from './cookie-value.ts'
 import type { KeyRing } from './key-ring.ts'
-import { standingOf } from './lineage.ts'
+import { type Held, heldBy, standingOf } from './lineage.ts'
 import { delivered, nextGenerationNumber, rotated, rotationIsDue } from './machine.ts'
 import type { Generation, LiveSession, SessionRecord } from './record.ts'
 import type { Row, Rows } from './rows.ts'
@@ -16,7 +16,7 @@ export interface Rotated {
 }
 
 export interface Rotation {
-  isDue(record: SessionRecord, current: boolean, at: number): boolean
+  isDue(record: SessionRecord, held: Held, at: number): boolean
   rotate(id: SessionId, cookie: CookieValue): Promise<Rotated | undefined>
   /** The browser used the newest value, so it has it. */
   confirm(session: LiveSession): void
@@ -34,8 +34,8 @@ export function createRotation(options: {
   const rotating = new Set<SessionId>()
   const confirming = new Set<SessionId>()
 
-  const isDue: Rotation['isDue'] = (record, current, at) =>
-    rotationIsDue(record, current, { now: at, rotate: timeouts.rotate })
+  const isDue: Rotation['isDue'] = (record, held, at) =>
+    rotationIsDue(record, held, { now: at, rotate: timeouts.rotate })
 
   async function rotate(id: SessionId, cookie: CookieValue): Promise<Rotated | undefined> {
     // Many requests come at once when a rotation is due: one of them makes it, the others go on with what they have.
@@ -56,7 +56,7 @@ export function createRotation(options: {
       const clock = { now: at, grace: timeouts.grace }
       const standing = standingOf(record.lineage, cookie, (hash) => hash === presented, clock)
       if (standing.kind !== 'current' && standing.kind !== 'superseded') return { no: 'no' }
-      if (!isDue(record, standing.kind === 'current', at)) return { no: 'no' }
+      if (!isDue(record, heldBy(standing), at)) return { no: 'no' }
       const dataKey = unwrapDataKey(ring, id, standing.generation, cookie.secret)
       if (typeof dataKey === 'string') return { no: 'no' }
       const number = nextGenerationNumber(record)
@@ -66,7 +66,7 @@ export function createRotation(options: {
         issuedAt: at,
         wrapped: wrapDataKey(ring, id, { number, secret }, dataKey),
       }
-      return rotated(record, next, clock)
+      return rotated(record, { shown: standing.generation.number, next }, clock)
     })
     const generation = row?.record.lineage.at(-1)?.number
     if (row === undefined || generation === undefined) return undefined

@@ -59,9 +59,11 @@ export function sealRecord(
   record: SessionRecord,
   tokens: Uint8Array,
 ): Buffer {
-  const key = ring.derive(ring.current, 'session-record') as Buffer
-  const sealed = seal(key, Buffer.from(JSON.stringify(record)), recordContext(id, ring.current, version))
-  return joinSealed({ keyId: ring.current, record: sealed, tokens })
+  // Asked once: a rotation may come between two questions.
+  const keyId = ring.current
+  const key = ring.derive(keyId, 'session-record') as Buffer
+  const sealed = seal(key, Buffer.from(JSON.stringify(record)), recordContext(id, keyId, version))
+  return joinSealed({ keyId, record: sealed, tokens })
 }
 
 export function unsealRecord(

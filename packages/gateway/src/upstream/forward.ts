@@ -1,7 +1,5 @@
-import { createPolicy } from '../access/policy.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules } from '../decision.ts'
-import { Refusal } from '../errors.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
@@ -9,6 +7,7 @@ import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import { type Credential, createCredential } from './credential.ts'
 import { identityHeaders } from './identity-headers.ts'
+import { createStillAdmitted } from './still-admitted.ts'
 
 /**
  * What a route with an upstream does with an admitted request. The upstream hears only what the sifted head let through,
@@ -23,7 +22,7 @@ export function createForward(
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
-  const { check } = createPolicy(route.access)
+  const stillAdmitted = createStillAdmitted(route, services)
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -75,9 +74,7 @@ export function createForward(
     const credential = credentialOf(request, session)
     if (!(credential instanceof Promise)) return forward(request, session, credential)
     return credential.then((refreshed) => {
-      // Admitted by what was known before: if the refresh took that away, this very request is refused. @see ASVS 5.0 8.3.2
-      const objection = check(refreshed.session.record, services.now())
-      if (objection !== undefined) throw new Refusal('access_denied', { cause: 'roles changed with the refresh' })
+      stillAdmitted(refreshed.session)
       return forward(request, refreshed.session, refreshed.credential)
     })
   }

@@ -4,6 +4,7 @@ import { complaints, configOf, corp, minimal, problemsOf, route, variant, warnin
 describe('routes', () => {
   test.each([
     ['neither upstream nor static', { upstream: undefined }, 'upstream: is missing; write either'],
+    ['CS1 csrf: same-origin here', { csrf: 'same-origin' }, 'csrf: same-origin is only for forwardAuth: true'],
     ['both upstream and static', { static: 'public' }, 'static: a route has either upstream or static'],
     ['CS1 csrf: off with a session', { csrf: 'off' }, 'csrf: off is only for access: public'],
     ['CS1 csrf: off with roles', { csrf: 'off', access: { roles: ['a'] } }, 'csrf: off is only for access: public'],
@@ -39,6 +40,25 @@ describe('routes', () => {
     const found = complaints({ routes: [route(keys)] })
     expect(found).toHaveLength(1)
     expect(found[0]?.startsWith(`routes[0].${expected}`), found[0]).toBe(true)
+  })
+
+  test('forwardAuth needs a proxy that may ask, and leaves the path to it', () => {
+    const asked = (keys: object) => [route({ upstream: undefined, forwardAuth: true, ...keys })]
+    const trustedProxies = ['127.0.0.1']
+    expect(complaints({ routes: asked({ csrf: 'same-origin' }), trustedProxies })).toEqual([])
+    expect(complaints({ routes: asked({ credential: 'access-token' }), trustedProxies })).toEqual([])
+    expect(complaints({ routes: [route({ forwardAuth: true })], trustedProxies })).toEqual([
+      'routes[0].forwardAuth: a route has either upstream or forwardAuth; remove one',
+    ])
+    expect(complaints({ routes: asked({}) })).toEqual([
+      'routes[0].forwardAuth: nobody may ask: name the address of the proxy in front in trustedProxies',
+    ])
+    expect(complaints({ routes: asked({ stripPrefix: '/api' }), trustedProxies })).toEqual([
+      'routes[0].stripPrefix: the proxy that asks chooses the path for its upstream; remove it',
+    ])
+    expect(complaints({ routes: asked({ forwardAuth: false }), trustedProxies })).toEqual([
+      'routes[0].forwardAuth: write true, or remove the key',
+    ])
   })
 
   test('what is allowed beside them', () => {

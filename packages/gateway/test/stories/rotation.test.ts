@@ -127,3 +127,51 @@ test('FX1 LO1 a rotated session still ends everywhere: no earlier or later value
   for (const copy of [first, second]) expect((await copy.fetch('/api/echo')).status).toBe(401)
   expect(world.log.events('session_cookie_reused')).toEqual([])
 })
+
+test('TO4 a new value that a slow answer brings after a newer one is no copy: it works, is replaced at once, and no alert goes out', async () => {
+  await using world = await createWorld()
+  const browser = await world.signedIn()
+  world.clock.advance(16 * minute)
+  const slow = browser.saved().fetch('/api/slow?ms=1000')
+  await expect.poll(() => world.upstream.requests.length).toBe(1)
+  world.clock.advance(6_000)
+  expect((await browser.fetch('/api/echo')).headers('set-cookie').join()).toContain('.3.')
+  expect((await browser.fetch('/api/echo')).status).toBe(200)
+  world.clock.advance(19_000)
+  const [late] = (await slow).headers('set-cookie')
+  const cookie = String(late?.split(';')[0])
+  expect(cookie).toContain('.2.')
+  world.clock.advance(15_000)
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, () => world.browser('with the late one').fetch('/api/echo', { headers: { cookie } })),
+  )
+  expect(answers.map(({ status }) => status)).toEqual(new Array(10).fill(200))
+  const [next, ...more] = sessionCookies(answers)
+  expect([next?.includes('.4.'), more]).toEqual([true, []])
+  expect(world.log.events('session_cookie_reused')).toEqual([])
+  // From its arrival on it has its grace, and then it is a copy like any other.
+  world.clock.advance(2 * minute)
+  expect((await world.browser('thief').fetch('/api/echo', { headers: { cookie } })).status).toBe(401)
+  expect(world.log.events('session_cookie_reused')).toHaveLength(1)
+})
+
+test('MO3 two who hold different values find each other out: whoever is superseded by the other’s use ends both', async () => {
+  await using world = await createWorld()
+  const owner = await world.signedIn()
+  const thief = owner.saved()
+  world.clock.advance(16 * minute)
+  // The thief's own request rotates, and is slow; the owner gets a later value meanwhile.
+  const slow = thief.fetch('/api/slow?ms=1000')
+  await expect.poll(() => world.upstream.requests.length).toBe(1)
+  world.clock.advance(6_000)
+  expect((await owner.fetch('/api/echo')).status).toBe(200)
+  expect((await owner.fetch('/api/echo')).status).toBe(200)
+  world.clock.advance(19_000)
+  await slow
+  world.clock.advance(15_000)
+  expect((await thief.fetch('/api/echo')).status).toBe(200)
+  world.clock.advance(31_000)
+  expect((await owner.fetch('/api/echo')).status).toBe(401)
+  expect((await thief.fetch('/api/echo')).status).toBe(401)
+  expect(world.log.events('session_cookie_reused')).toHaveLength(1)
+})
