@@ -1,3 +1,4 @@
+import { policyOf } from './provider-policy.ts'
 import type { Path, Review } from './review.ts'
 import type { ProviderConfig } from './schema.ts'
 
@@ -80,6 +81,17 @@ export function reviewProvider(at: Path, provider: ProviderConfig, { sound, prob
   if (!sound(at, ...proofs, 'profile')) return
   const [first, ...others] = proofsIn(provider).filter((key) => !(key === 'clientSecret' && provider.profile))
   for (const other of others) problem([...at, other], `a client proves itself in one way; remove it or ${first}`)
+}
+
+/** A token that only the holder of the certificate may use is of no use to an upstream that checks it. */
+export function reviewBinding(at: Path, provider: ProviderConfig, { sound, warn }: Review): void {
+  if (!sound(at, 'profile', 'dpop', 'clientCertificate')) return
+  const { fapi2, dpop } = policyOf(provider)
+  if (!fapi2 || dpop !== 'never' || !provider.clientCertificate) return
+  warn(
+    [...at, 'clientCertificate'],
+    'binds the access token, and upstreams are not shown it: one that checks the binding refuses the token; dpop: always binds it in a way that an upstream can check',
+  )
 }
 
 function proofsIn(provider: ProviderConfig) {

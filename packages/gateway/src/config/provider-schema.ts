@@ -34,7 +34,9 @@ const use = z.enum(['auto', 'always', 'never'])
 function clientKey(around: Surroundings) {
   return z
     .strictObject({
-      file: filled('file').describe('The private key in PEM form, without passphrase: on P-256, RSA, or Ed25519.'),
+      file: filled('file').describe(
+        'Instead of a secret: the private key (PEM, without passphrase; on P-256, RSA or Ed25519) with which the client signs an assertion for each request (`private_key_jwt`, RFC 7523). Read at start.',
+      ),
       kid: filled('key id').optional().describe('Names the key to the provider, where it has several of the client.'),
       algorithm: z
         .enum(['PS256', 'RS256'])
@@ -70,21 +72,17 @@ export function createProviderSchema(around: Surroundings) {
       .describe(
         'How `clientSecret` is sent: in the Authorization header (`client_secret_basic`, the default), or in the form.',
       ),
-    clientKey: clientKey(around)
-      .optional()
-      .describe(
-        'A private key instead of a secret: the client signs an assertion for each request (`private_key_jwt`, RFC 7523).',
-      ),
+    clientKey: clientKey(around).optional().describe('A private key instead of a secret.'),
     clientCertificate: z
       .strictObject({
-        cert: filled('file').describe('The certificate (chain) in PEM form.'),
+        cert: filled('file').describe(
+          'Instead of a secret: the certificate (chain, PEM) that the client shows in the TLS handshake (`tls_client_auth` and `self_signed_tls_client_auth`, RFC 8705). Read at start.',
+        ),
         key: filled('file').describe('Its private key in PEM form, without passphrase.'),
       })
       .transform((files, ctx) => settle(around.tls(files), around, ctx))
       .optional()
-      .describe(
-        'A certificate instead of a secret: the client shows it in the TLS handshake (`tls_client_auth` and `self_signed_tls_client_auth`, RFC 8705). Read at start.',
-      ),
+      .describe('A certificate instead of a secret.'),
     ca: filled('file')
       .transform((path, ctx) => settle(around.certificates(path), around, ctx))
       .optional()

@@ -1,6 +1,6 @@
 import type { core } from 'zod'
 import { isLoopback } from './addresses.ts'
-import { reviewProvider } from './provider-rules.ts'
+import { reviewBinding, reviewProvider } from './provider-rules.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
 import type { RoleRule, Sections } from './schema.ts'
@@ -24,10 +24,14 @@ function reviewSession({ session }: Sections, { sound, problem }: Review): void 
   }
 }
 
-function reviewProviders({ providers, defaultProvider }: Sections, review: Review): void {
+function reviewProviders({ providers, defaultProvider, routes }: Sections, review: Review): void {
   const { sound, problem } = review
   if (typeof providers !== 'object' || providers === null) return
-  for (const [name, provider] of Object.entries(providers)) reviewProvider(['providers', name], provider, review)
+  const handsOut = sound([], 'routes') && routes.some(({ credential }) => credential === 'access-token')
+  for (const [name, provider] of Object.entries(providers)) {
+    reviewProvider(['providers', name], provider, review)
+    if (handsOut) reviewBinding(['providers', name], provider, review)
+  }
   if (!sound([], 'defaultProvider')) return
   const names = Object.keys(providers)
   if (names.length === 0 || !sound(['providers'], defaultProvider ?? '')) return

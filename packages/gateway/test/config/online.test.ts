@@ -1,6 +1,7 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { run } from '../../src/cli/check.ts'
 import { createLmdbStore } from '../../src/stores/lmdb.ts'
 import { output } from './command.ts'
@@ -43,14 +44,19 @@ function metadata(url: string, changes: Record<string, unknown> = {}): string {
 }
 
 /** `check --online` with this provider and upstream; lines without their numbers. */
-async function check(issuer: string, upstream: string, sections: Record<string, unknown> = {}) {
+async function check(
+  issuer: string,
+  upstream: string,
+  sections: Record<string, unknown> = {},
+  files: Record<string, string> = {},
+) {
   const text = variant({
     providers: { corp: { ...corp, issuer } },
     routes: [route({ upstream }), route({ path: '/b/*', upstream })],
     store: { kind: 'memory' },
     ...sections,
   })
-  using folder = configFolder({ 'c.yaml': text })
+  using folder = configFolder({ ...files, 'c.yaml': text })
   const { status, stderr, stdout } = await output(run, ['-c', 'c.yaml', '--online'], folder.path)
   return {
     status,
@@ -88,6 +94,89 @@ test('another issuer, missing endpoints and an unfit client are findings: exit 1
     'providers.corp.issuer: the provider does not list the response type code',
     'providers.corp.clientAuth: the provider does not list client_secret_basic; write clientAuth: client_secret_post',
   ])
+})
+
+describe('strong clients: what the provider lists and the configuration insists on don’t fit', () => {
+  const key = String(
+    generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  )
+  const { clientSecret, ...bare } = corp
+  const byKey = { ...bare, clientKey: { file: 'key.pem' } }
+  const fapi = {
+    authorization_response_iss_parameter_supported: true,
+    dpop_signing_alg_values_supported: ['ES256'],
+    id_token_signing_alg_values_supported: ['RS256', 'PS256'],
+    pushed_authorization_request_endpoint: 'https://idp/par',
+  }
+
+  test.each([
+    [
+      { ...corp, par: 'always' },
+      {},
+      'par: the provider names no pushed_authorization_request_endpoint; write par: auto',
+    ],
+    [
+      { ...corp, par: 'never' },
+      { require_pushed_authorization_requests: true, pushed_authorization_request_endpoint: 'https://idp/par' },
+      'par: the provider requires pushed authorization requests; write par: auto',
+    ],
+    [
+      corp,
+      { require_pushed_authorization_requests: true },
+      'issuer: the provider requires pushed authorization requests and names no',
+    ],
+    [
+      { ...corp, dpop: 'always' },
+      {},
+      'dpop: the provider does not list ES256 in dpop_signing_alg_values_supported; write',
+    ],
+    [
+      byKey,
+      { token_endpoint_auth_methods_supported: ['client_secret_post'] },
+      'clientKey: the provider does not list private_key_jwt; write clientAuth: client_secret_post and a clientSecret',
+    ],
+    [
+      corp,
+      { token_endpoint_auth_methods_supported: ['private_key_jwt'] },
+      'clientAuth: the provider does not list client_secret_basic; write clientKey: { file: key.pem }',
+    ],
+    [
+      byKey,
+      { token_endpoint_auth_signing_alg_values_supported: ['RS256'] },
+      'clientKey: the provider does not list PS256 for private_key_jwt; write algorithm: RS256',
+    ],
+    [{ ...byKey, profile: 'fapi2' }, {}, 'profile: the provider names no pushed_authorization_request_endpoint'],
+    [
+      { ...byKey, profile: 'fapi2' },
+      { ...fapi, id_token_signing_alg_values_supported: ['RS256'] },
+      'profile: the provider signs ID tokens with none of PS256, ES256 and EdDSA',
+    ],
+    [
+      { ...byKey, profile: 'fapi2' },
+      { ...fapi, dpop_signing_alg_values_supported: undefined },
+      'profile: the provider does not list ES256 in dpop_signing_alg_values_supported',
+    ],
+    [
+      { ...byKey, profile: 'fapi2' },
+      { ...fapi, authorization_response_iss_parameter_supported: undefined },
+      'profile: the provider does not say that its callback names the issuer',
+    ],
+  ])('%j', async (keys, changes, expected) => {
+    await using provider = await local((url) => ({ body: metadata(url, changes) }))
+    const providers = { corp: { ...keys, issuer: provider.url } }
+    const { status, lines } = await check(provider.url, provider.url, { providers }, { 'key.pem': key })
+    expect(status).toBe(1)
+    expect(lines).toContainEqual(expect.stringContaining(`providers.corp.${expected}`))
+  })
+
+  test('AR2 a provider that has all of it: nothing to say', async () => {
+    await using provider = await local((url) => ({ body: metadata(url, fapi) }))
+    const providers = { corp: { ...byKey, profile: 'fapi2', issuer: provider.url } }
+    expect(await check(provider.url, provider.url, { providers }, { 'key.pem': key })).toMatchObject({
+      status: 0,
+      lines: [],
+    })
+  })
 })
 
 test('a provider that does not list S256 is a note: Cognito is one', async () => {

@@ -4,7 +4,7 @@ import selfsigned from 'selfsigned'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { policyOf } from '../../src/config/provider-policy.ts'
-import { configFolder, configOf, corp, env, problemsOf, variant } from './folder.ts'
+import { configFolder, configOf, corp, env, problemsOf, route, variant, warningsOf } from './folder.ts'
 
 const pem = (key: KeyObject, options: object = {}) => String(key.export({ type: 'pkcs8', format: 'pem', ...options }))
 const ec = (namedCurve: string) => generateKeyPairSync('ec', { namedCurve })
@@ -171,5 +171,19 @@ describe('how strictly a provider is dealt with', () => {
     const files = { 'rsa.pem': rsa(2048), 'p384.pem': pem(ec('P-384').privateKey) }
     const found = told({ profile: 'fapi2', ...keys }, files)
     expect(found).toEqual([expect.stringContaining(expected)])
+  })
+
+  test('tokens that are bound to the certificate, on a route that hands them out: a warning', () => {
+    const warnings = (keys: object, credential: string) => {
+      const routes = [route({ credential })]
+      const text = variant({ providers: { corp: { ...bare, profile: 'fapi2', ...keys } }, routes })
+      return warningsOf(text, { ...key, ...pair })
+    }
+    expect(warnings({ clientCertificate }, 'access-token')).toEqual([
+      expect.stringContaining('providers.corp.clientCertificate: binds the access token'),
+    ])
+    expect(warnings({ clientCertificate }, 'none')).toEqual([])
+    expect(warnings({ clientCertificate, dpop: 'always' }, 'access-token')).toEqual([])
+    expect(warnings({ clientKey }, 'access-token')).toEqual([])
   })
 })

@@ -11,6 +11,15 @@ const open: ResponseRules = {
   add: [],
 }
 
+test('PX3 a DPoP nonce is for whoever makes the proofs: the gateway hears it where it makes them, the browser never does', () => {
+  const heard: string[] = []
+  for (const name of ['DPoP-Nonce', 'dpop-nonce', 'Dpop-Nonce']) {
+    expect(siftResponse([name, 'n1'], { ...open, heardNonce: (nonce) => heard.push(nonce) })).toEqual([])
+    expect(siftResponse([name, 'n2'], open)).toEqual([])
+  }
+  expect(heard).toEqual(['n1', 'n1', 'n1'])
+})
+
 describe('PX3 cookies of an upstream', () => {
   const rules = { ...open, allowSetCookie: ['theme', '__Host-session', '__host-session', ''] }
   test('PX3 pass by their exact name', () => {

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { formsOf } from '../../../testkit/src/canaries.ts'
+import { findLeaks, formsOf } from '../../../testkit/src/canaries.ts'
 import { createWorld } from '../../../testkit/src/world.ts'
 import { openKeyFile } from '../../src/session/key-file.ts'
 import { splitSealed, unsealRecord, unsealTokens, unwrapDataKey } from '../../src/session/sealed-record.ts'
@@ -67,6 +67,57 @@ test('ST3 a thief with the data folder and the key ring learns who has sessions,
   } finally {
     await store.close()
     rmSync(loot, { recursive: true })
+  }
+})
+
+test('ST3 LG2 PX3 the DPoP key and its proofs: in no file, log line or byte for the browser; only the cookie opens the key', async () => {
+  await using world = await createWorld({
+    store: 'lmdb',
+    provider: { dpop: 'nonce', par: 'offered', ttl: { accessToken: 600 } },
+    config: { providers: { corp: { dpop: 'always', authorizationParams: { prompt: 'consent' } } } },
+  })
+  const browser = await world.signedIn()
+  await browser.fetch('/api/echo')
+  world.clock.advance(11 * 60_000)
+  expect((await browser.fetch('/api/echo')).status).toBe(200)
+  // Bad luck writes more into a log than good luck.
+  const undo = world.provider.failAs(400, { error: 'invalid_dpop_proof' }, '/token')
+  world.clock.advance(11 * 60_000)
+  await browser.fetch('/api/echo')
+  const unlucky = world.browser('unlucky')
+  expect((await unlucky.signIn({ as: 'bob' })).status).toBe(400)
+  undo()
+  await browser.fetch('/api/dies')
+
+  const [, id, number, secret] = String(browser.cookies()[0]?.value).split('.') as [string, SessionId, string, string]
+  const ring = openKeyFile(join(world.folder, 'coatcheck.keys'), world.clock.now)
+  const stored = (await world.store.get(id)) as StoredSession
+  const parts = splitSealed(stored.bytes)
+  const record = parts && unsealRecord(ring, id, stored.version, parts)
+  if (!parts || typeof record !== 'object') throw new Error('the record should open with the ring')
+  expect(record).not.toHaveProperty('dpopKey')
+  const generation = record.lineage.find((one) => String(one.number) === number)
+  const dataKey = generation && unwrapDataKey(ring, id, generation, secret)
+  if (!Buffer.isBuffer(dataKey)) throw new Error('the cookie should open the tokens')
+  const key = unsealTokens(id, parts.tokens, dataKey)?.dpopKey ?? ''
+  expect(key).toMatch(/^[\w-]{43}$/)
+
+  const proofs = [
+    ...world.provider.requests.map(({ headers }) => headers.dpop),
+    ...world.upstream.requests.map((one) => one.header('dpop')),
+  ]
+  const canaries = [key, ...proofs.filter((one) => one !== undefined).map(String)]
+  expect(canaries.length).toBeGreaterThan(6)
+  expect(findLeaks([...browser.seen, ...unlucky.seen], canaries)).toEqual([])
+  const places = [
+    ...filesIn(world.folder).map((file) => [file, readFileSync(file, 'latin1')]),
+    ['the log', world.log.text()],
+  ]
+  for (const [place = '', text = ''] of places) {
+    for (const canary of canaries) {
+      for (const form of formsOf(canary))
+        expect(text.includes(form), `${place} holds ${canary.slice(0, 12)}…`).toBe(false)
+    }
   }
 })
 

@@ -235,3 +235,15 @@ test('binding that is switched on for running sessions begins with their next re
   world.clock.advance(11 * minute)
   expect(await scheme()).toBe('Bearer')
 })
+
+test('the key of a sign-in on its way fits into its cookie, also beside the longest return address', async () => {
+  await using world = await createWorld({ provider: bound, config: config() })
+  const returnTo = `/${'x'.repeat(1023)}`
+  const browser = world.browser()
+  await browser.visit(`/auth/login?return_to=${returnTo}`, { from: world.origin, follow: false })
+  const [cookie] = browser.cookies()
+  // Browsers take 4096 bytes of name, value and attributes. @see RFC 6265 §6.1
+  expect(cookie?.toString().length).toBeLessThan(2600)
+  const page = await world.browser('other').signIn({ as: 'ada', returnTo })
+  expect(page.url).toBe(`${world.origin}${returnTo}`)
+})
