@@ -2,8 +2,11 @@ import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
+import { createRevocationQueue } from './oidc/revocation-queue.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
+import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
+import { createHandles } from './session/handle.ts'
 import { openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
@@ -13,23 +16,31 @@ import { createGatewayCookies } from './session-cookie.ts'
 export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
   const { config, now, log, store } = parts
   const ring = openKeyFile(config.keys.file, now)
+  const providers = new Map(
+    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log })] as const),
+  )
+  const revocation = createTokenRevocation({
+    providers,
+    queue: createRevocationQueue({ outbox: store.outbox, ring, now, random: Math.random }),
+    log,
+    handleOf: createHandles(ring).handleOf,
+  })
   const sessions = createSessions({
     store,
     ring,
     timeouts: config.session,
     now,
     onEvent: (event) => report(log, event),
+    onEnded: revocation.ended,
     onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
   })
-  const providers = new Map(
-    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log })] as const),
-  )
   return {
     config,
     store,
     sessions,
     providers,
-    refreshTokens: createTokenRefresh({ log, providers, sessions }),
+    refreshTokens: createTokenRefresh({ log, providers, revocation, sessions }),
+    revocation,
     ring,
     cookies: createGatewayCookies(config.session),
     log,

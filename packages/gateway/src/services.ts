@@ -2,6 +2,7 @@ import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
+import type { TokenRevocation } from './oidc/token-revocation.ts'
 import type { KeyRing } from './session/key-ring.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
@@ -14,6 +15,7 @@ export interface Services {
   readonly sessions: Sessions
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
+  readonly revocation: TokenRevocation
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog

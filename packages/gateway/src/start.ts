@@ -73,6 +73,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store.sweep().catch((err: unknown) => log.error({ event: 'store_unavailable', err }, 'sweep failed'))
   }, sweepInterval)
   sweeper.unref()
+  services.revocation.start()
   for (const provider of services.providers.values()) {
     provider.metadata.get().catch((err: unknown) => {
       log.warn(
@@ -92,6 +93,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       clearInterval(sweeper)
       await server.close({ graceMs })
       await forwarder.close()
+      await services.revocation.close(Math.min(graceMs, 3_000))
       await admin?.close()
       if (options.store === undefined) await store.close()
       log.info({ event: 'stopped' }, 'coatcheck has stopped')

@@ -16,6 +16,7 @@ import { refuseDuplicates } from './login-start.ts'
 import { loginCookiePrefix, loginIdOf, openPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
 import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
 import { redirect } from './redirect.ts'
+import { isApart, sortReplaced } from './replaced-tokens.ts'
 import { checkStepUp } from './step-up.ts'
 
 /**
@@ -24,7 +25,7 @@ import { checkStepUp } from './step-up.ts'
  * new session, old one ended → 303 to a clean address. Nothing is asked of the provider before the state is ours.
  */
 export function createCallback(services: Services) {
-  const { config, cookies, log, now, providers, ring, sessions, store } = services
+  const { config, cookies, log, now, providers, revocation, ring, sessions, store } = services
 
   return async (request: EndpointRequest): Promise<Respond> => {
     const provider = providers.get(request.name)
@@ -69,14 +70,16 @@ export function createCallback(services: Services) {
     }
     // One use only: the callback seen by two (history, a proxy's log) redeems nothing twice.
     if (!(await claimState(login))) return await lateCallback(services, request)
-    const signedIn = await provider.redeem(callback)
-    if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
     const others = otherLogins(request, login)
     const replaced = await replacedBy(request, [login, ...others])
-    await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
-    const cookie = await startSession(request, provider, signedIn)
+    const signedIn = await provider.redeem(callback)
+    const who = { provider: provider.name, sub: signedIn.sub, sid: signedIn.claims.sid }
+    const cookie = await establish(request, { provider, login, signedIn, replaced }).catch((error: unknown) => {
+      // A sign-in that came to nothing leaves no tokens, unless they hang together with those of a session that lives on.
+      if (isApart(sessions, replaced, who)) revocation.revoke({ provider: who.provider, tokens: signedIn.tokens })
+      throw error
+    })
     const { id } = parseCookieValue(cookie) as CookieValue
-    await endAll(replaced)
     log.info({
       event: 'authn_login_success',
       provider: provider.name,
@@ -90,6 +93,23 @@ export function createCallback(services: Services) {
       // Whichever tab completes next replaces this session, and Strict will hide this session's cookie from it.
       ...others.map((other) => cookies.login(other.id, sealPendingLogin(ring, { ...other, previous: id }))),
     ])
+  }
+
+  /** The new session in place of those that the browser had. */
+  async function establish(
+    request: EndpointRequest,
+    parts: { provider: ProviderClient; login: PendingLogin; signedIn: SignedIn; replaced: ReadonlySet<SessionId> },
+  ): Promise<string> {
+    const { provider, login, signedIn, replaced } = parts
+    if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
+    await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
+    const successor = { provider: provider.name, sub: signedIn.sub, sid: signedIn.claims.sid }
+    const { inherited, revocable } = sortReplaced(sessions, replaced, successor)
+    const tokens = inherited.length === 0 ? signedIn.tokens : { ...signedIn.tokens, inherited }
+    const cookie = await startSession(request, provider, { ...signedIn, tokens })
+    await endAll(replaced)
+    for (const { id, tokens, record } of revocable) revocation.revoke({ id, tokens, provider: record.provider })
+    return cookie
   }
 
   /** The sign-ins that other tabs of this browser have under way. */

@@ -9,6 +9,7 @@ import { checkIdToken } from './id-token.ts'
 import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
 import { challengeOf, type PendingLogin } from './pending-login.ts'
+import { createRevocation, type Revoke } from './revocation.ts'
 import { createSigningKeys } from './signing-keys.ts'
 
 /** A callback that passed every check that can be made before the code is redeemed. */
@@ -48,6 +49,8 @@ export interface ProviderClient {
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
   /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
   verifyLogoutToken(token: string): Promise<LogoutToken>
+  /** Tells the provider that a token is over. Never rejects. */
+  readonly revoke: Revoke
   /** RP-initiated logout; undefined where the provider has none or was never reached. */
   logoutUrl(options: { returnTo: string; state: string; hint: string; idToken: string }): Promise<URL | undefined>
 }
@@ -223,6 +226,11 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     redeem,
     refresh,
     verifyLogoutToken: checkLogoutToken,
+    revoke: createRevocation({
+      ...{ config, metadata, authentication, allowHttp, now },
+      client: clientNow,
+      fetch: options.fetch,
+    }),
     logoutUrl,
   }
 }

@@ -26,8 +26,10 @@ const glance = 25
  * refresh token that is redeemed twice looks stolen to the provider, and ends every session of the grant.
  * @see RFC 9700 §4.14.2
  */
-export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' | 'sessions'>): RefreshTokens {
-  const { log, providers, sessions } = services
+export function createTokenRefresh(
+  services: Pick<Services, 'log' | 'providers' | 'revocation' | 'sessions'>,
+): RefreshTokens {
+  const { log, providers, revocation, sessions } = services
   const flying = new Map<SessionId, Promise<TokenRefresh>>()
 
   async function fly(session: LiveSession, cookie: string): Promise<TokenRefresh> {
@@ -78,8 +80,13 @@ export function createTokenRefresh(services: Pick<Services, 'log' | 'providers' 
       await sessions.end(session.id, 'refresh-rejected')
       return { kind: 'ended', cause: outcome.cause }
     }
-    const next = await sessions.replaceTokens(session, cookie, outcome.tokens)
-    return next ? { kind: 'refreshed', session: next } : ended
+    const { inherited } = session.tokens
+    const tokens = { ...outcome.tokens, ...(inherited && { inherited }) }
+    const next = await sessions.replaceTokens(session, cookie, tokens)
+    if (next) return { kind: 'refreshed', session: next }
+    // Signed out meanwhile, by the refresh token of before: its successor must not live on at the provider.
+    revocation.revoke({ id: session.id, provider: provider.name, tokens })
+    return ended
   }
 
   return (session, cookie) => {

@@ -55,6 +55,8 @@ export interface Tokens {
   readonly obtainedAt: number
   readonly refreshToken?: string
   readonly idToken: string
+  /** Refresh tokens of sessions that this one replaced, revoked when it ends. See oidc/replaced-tokens.ts. */
+  readonly inherited?: readonly string[]
 }
 
 /** A session that this process has opened: all that the hot path needs, without I/O. */

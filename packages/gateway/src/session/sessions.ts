@@ -52,6 +52,8 @@ export interface Sessions {
   replaceTokens(session: LiveSession, cookie: string, tokens: Tokens): Promise<LiveSession | undefined>
   /** The right to redeem the refresh token, one at a time across all processes. */
   readonly refreshLeases: RefreshLeases
+  /** A session as this process has it opened; undefined where only the cookie opens it. */
+  opened(id: SessionId): LiveSession | undefined
   /** Final: nothing in flight brings the session back. False if it was over already. */
   end(id: SessionId, reason: EndReason): Promise<boolean>
   /** The live sessions of a user, last used first. */
@@ -77,6 +79,8 @@ export interface SessionsOptions {
   readonly timeouts: Timeouts
   readonly now: Clock
   readonly onEvent: (event: SessionEvent) => void
+  /** Called when a session ended that this process had opened: the last moment at which its tokens are known. */
+  readonly onEnded?: (session: LiveSession, reason: EndReason) => void
   /** Called when a write behind a request failed. */
   readonly onFault: (fault: unknown) => void
   /** Opened sessions held in this process. */
@@ -177,7 +181,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const at = now()
     const reason = whyExpired(at, session.lastSeenAt, record.absoluteExpiresAt, timeouts)
     if (reason !== undefined) {
-      end(session.id, reason).catch(onFault)
+      end(session.id, reason, session).catch(onFault)
       return { kind: 'ended', reason }
     }
     if (current && record.lineage.length > 1) rotation.confirm(session)
@@ -268,10 +272,11 @@ export function createSessions(options: SessionsOptions): Sessions {
     return next
   }
 
-  async function end(id: SessionId, reason: EndReason): Promise<boolean> {
+  async function end(id: SessionId, reason: EndReason, known = cache.get(id)): Promise<boolean> {
     cache.delete(id)
     const ended = await store.end({ id, ended: reason, expiresAt: now() + tombstoneLifetime })
     if (ended) onEvent({ event: 'session_ended', session: handles.handleOf(id), reason })
+    if (ended && known) options.onEnded?.(known, reason)
     return ended
   }
 
@@ -294,6 +299,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     rotate,
     replaceTokens,
     refreshLeases: createRefreshLeases({ rows, now }),
+    opened: (id) => cache.get(id),
     end,
     ofUser: (subject) => listed(userIndex(subject)),
     ofProviderSid: (iss, sid) => listed(providerSidIndex(iss, sid)),
