@@ -1,6 +1,7 @@
 import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
+import type { Fetch } from './oidc/bounded-fetch.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
 import { createRevocationQueue } from './oidc/revocation-queue.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
@@ -11,13 +12,21 @@ import { openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
+import type { Metrics, ProviderMetrics } from './watch/metrics.ts'
 
 /** Builds, once, what the guard and the endpoints work with. */
-export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
-  const { config, now, log, store } = parts
+export function createServices(parts: {
+  config: Config
+  now: Clock
+  log: EventLog
+  metrics: Metrics
+  store: SessionStore
+}): Services {
+  const { config, now, metrics, store } = parts
+  const log = metrics.counting(parts.log)
   const ring = openKeyFile(config.keys.file, now)
   const providers = new Map(
-    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log })] as const),
+    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log, metrics })] as const),
   )
   const revocation = createTokenRevocation({
     providers,
@@ -44,14 +53,19 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     ring,
     cookies: createGatewayCookies(config.session),
     log,
+    tally: metrics.tally,
     now,
     newRequestId: createRequestIds(),
     newTraceparent: createTraceparents(),
   }
 }
 
-function createProvider(name: string, parts: { config: Config; now: Clock; log: EventLog }): ProviderClient {
+function createProvider(
+  name: string,
+  parts: { config: Config; now: Clock; log: EventLog; metrics: Metrics },
+): ProviderClient {
   const { config, now, log } = parts
+  const metrics = parts.metrics.provider(name)
   const provider = config.providers[name] as Config['providers'][string]
   return createProviderClient({
     name,
@@ -59,9 +73,25 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
     wantedClaims: [...provider.claims, ...config.roles.map((rule) => rule.claim)],
     now,
+    fetch: countedFetch(metrics),
+    onCircuit: metrics.circuit,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),
   })
+}
+
+/** The machine's own fetch, its answers counted. */
+function countedFetch({ request }: ProviderMetrics): Fetch {
+  return async (url, init) => {
+    try {
+      const response = await fetch(url, init)
+      request(response.status >= 500 ? 'error' : 'ok')
+      return response
+    } catch (error) {
+      request('failed')
+      throw error
+    }
+  }
 }
 
 function report(log: EventLog, event: SessionEvent): void {

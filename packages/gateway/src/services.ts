@@ -7,6 +7,7 @@ import type { KeyRing } from './session/key-ring.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
+import type { Tally } from './watch/tally.ts'
 
 /** What the guard and the endpoints are made of; built once at start, passed by hand. */
 export interface Services {
@@ -19,6 +20,7 @@ export interface Services {
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog
+  readonly tally: Tally
   readonly now: Clock
   /** A fresh id for one request: unique, not secret. */
   readonly newRequestId: () => string

@@ -8,6 +8,7 @@ const commands = {
   start: { summary: 'run the gateway', load: () => import('./start.ts') },
   demo: { summary: 'see everything at work: provider, gateway, sample app and API', load: () => import('./demo.ts') },
   check: { summary: 'validate the configuration', load: () => import('./check.ts') },
+  sessions: { summary: 'list sessions, or end them', load: () => import('./sessions.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
 } as const
 
@@ -37,7 +38,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
 }
 
 function usage(): string {
-  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`)
+  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   return [
     'Usage: coatcheck COMMAND [options]',
     '',

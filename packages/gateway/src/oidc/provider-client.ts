@@ -3,7 +3,7 @@ import type { ProviderConfig } from '../config/schema.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
 import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
-import { withCircuitBreaker } from './circuit-breaker.ts'
+import { type OnCircuit, withCircuitBreaker } from './circuit-breaker.ts'
 import { endsSession } from './faults.ts'
 import { checkIdToken } from './id-token.ts'
 import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
@@ -64,11 +64,13 @@ export interface ProviderClientOptions {
   readonly now: () => number
   readonly fetch?: Fetch
   readonly onStale: (fault: unknown) => void
+  readonly onCircuit?: OnCircuit
 }
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
   const { name, config, redirectUri, now } = options
-  const fetch = withCircuitBreaker(createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch))
+  const bounded = createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch)
+  const fetch = withCircuitBreaker(bounded, options.onCircuit)
   const allowHttp = config.issuer.startsWith('http://')
   const http = { [oauth.customFetch]: fetch as never, [oauth.allowInsecureRequests]: allowHttp }
   // The gateway has one clock; the library asks the machine's and is told how far it is from ours.

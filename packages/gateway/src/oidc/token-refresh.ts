@@ -72,7 +72,7 @@ export function createTokenRefresh(
       outcome = await provider.refresh(session.tokens, sub)
     }
     if (outcome.kind === 'provider-unavailable') {
-      log.warn({ event: 'provider_unavailable', reason: String(outcome.cause), ...event })
+      log.warn({ event: 'provider_unavailable', during: 'refresh', reason: String(outcome.cause), ...event })
       return outcome
     }
     if (outcome.kind === 'login-required') {
@@ -83,6 +83,7 @@ export function createTokenRefresh(
     const { inherited } = session.tokens
     const tokens = { ...outcome.tokens, ...(inherited && { inherited }) }
     const next = await sessions.replaceTokens(session, cookie, tokens)
+    log.info({ event: 'authn_token_created', ...event })
     if (next) return { kind: 'refreshed', session: next }
     // Signed out meanwhile, by the refresh token of before: its successor must not live on at the provider.
     revocation.revoke({ id: session.id, provider: provider.name, tokens })
