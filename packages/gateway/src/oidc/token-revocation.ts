@@ -37,6 +37,7 @@ export function createTokenRevocation(options: {
   const { providers, queue, log, handleOf } = options
   const running = new Set<Revocable>()
   const waiting: Revocable[] = []
+  const writing = new Set<Promise<void>>()
   let closed = false
   let draining: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
@@ -70,6 +71,13 @@ export function createTokenRevocation(options: {
   }
 
   async function enqueue(revocable: Revocable, reason: string, retryAfter: number | 'now' | undefined): Promise<void> {
+    const written = write(revocable, reason, retryAfter)
+    writing.add(written)
+    await written
+    writing.delete(written)
+  }
+
+  async function write(revocable: Revocable, reason: string, retryAfter: number | 'now' | undefined): Promise<void> {
     try {
       await queue.add(revocable, retryAfter)
       log.warn({ event: 'authn_token_revocation_queued', ...describe(revocable), reason })
@@ -95,7 +103,9 @@ export function createTokenRevocation(options: {
 
   async function workOff(entry: WaitingRevocation): Promise<void> {
     const { revocable, attempts } = entry
-    if (!revocable || entry.hopeless) return await abandon(entry)
+    if (entry.hopeless) return await abandon(entry)
+    // Another gateway of the store may have a newer key ring than this one: the entry is left to it.
+    if (!revocable) return void (await entry.retry(undefined))
     const outcome = await ask(revocable)
     if (closed) return // the lease runs out, and another looks after it
     if (outcome.kind === 'unavailable') {
@@ -107,7 +117,7 @@ export function createTokenRevocation(options: {
   async function abandon(entry: WaitingRevocation): Promise<void> {
     const { revocable, attempts } = entry
     if (!(await entry.done())) return
-    const reason = revocable ? 'the provider was not reached for a day' : 'its key is not in the key ring any more'
+    const reason = revocable ? 'the provider was not reached for a day' : 'no gateway had the key to open it for a day'
     log.error({
       event: 'authn_token_revocation_abandoned',
       ...(revocable && describe(revocable)),
@@ -145,6 +155,7 @@ export function createTokenRevocation(options: {
       const left = [...running, ...waiting.splice(0)]
       running.clear()
       await Promise.all(left.map((revocable) => enqueue(revocable, 'the gateway stops', 'now')))
+      await Promise.all(writing)
       await Promise.race([draining, sleep(graceMs, undefined, { ref: false })])
     },
   }

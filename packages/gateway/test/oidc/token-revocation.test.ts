@@ -1,21 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { RevocableToken, Revoked } from '../../src/oidc/revocation.ts'
-import type { Revocable, RevocationQueue } from '../../src/oidc/revocation-queue.ts'
+import type { Revocable, RevocationQueue, WaitingRevocation } from '../../src/oidc/revocation-queue.ts'
 import { createTokenRevocation } from '../../src/oidc/token-revocation.ts'
 
 const tokens = (name: string) => ({ accessToken: `access-${name}`, refreshToken: name, idToken: 'i', obtainedAt: 0 })
 
-function world(answer: (token: RevocableToken) => Promise<Revoked>, broken = false) {
+function world(
+  answer: (token: RevocableToken) => Promise<Revoked>,
+  options: { broken?: boolean; due?: WaitingRevocation[] } = {},
+) {
   const events: { event?: string }[] = []
   const queued: Revocable[] = []
   const note = (fields: object) => void events.push(fields)
   const queue: RevocationQueue = {
     async add(revocable) {
-      if (broken) throw new Error('disk full')
+      if (options.broken) throw new Error('disk full')
       queued.push(revocable)
     },
-    take: async () => [],
+    take: async () => options.due?.splice(0) ?? [],
   }
   const revocation = createTokenRevocation({
     providers: new Map([['corp', { revoke: answer }]]),
@@ -65,8 +68,22 @@ test('LO4 at the stop of the gateway what is answered in time is not queued', as
 })
 
 test('LO4 a queue that can not be written is an error in the log, and no fault of the sign-out', async () => {
-  const { end, named } = world(async () => ({ kind: 'unavailable', reason: 'down' }), true)
+  const { end, named } = world(async () => ({ kind: 'unavailable', reason: 'down' }), { broken: true })
   end('token')
   await expect.poll(() => named('authn_token_revocation_abandoned')).toHaveLength(1)
   expect(JSON.stringify(named('authn_token_revocation_abandoned'))).not.toContain('access-token')
+})
+
+test('LO4 an entry that this gateway has no key for is left to one that has, and given up after a day only', async () => {
+  const calls: string[] = []
+  const entry = (hopeless: boolean): WaitingRevocation => ({
+    ...{ revocable: undefined, attempts: 1, hopeless },
+    done: async () => calls.push('done') > 0,
+    retry: async () => calls.push('retry') > 0,
+  })
+  const { revocation, named } = world(async () => ({ kind: 'done' }), { due: [entry(false), entry(true)] })
+  revocation.start()
+  await expect.poll(() => calls.toSorted(), { timeout: 10_000 }).toEqual(['done', 'retry'])
+  expect(named('authn_token_revocation_abandoned')).toHaveLength(1)
+  await revocation.close(0)
 })
