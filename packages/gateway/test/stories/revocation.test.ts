@@ -340,3 +340,17 @@ test('LO4 a provider without a revocation endpoint is asked nothing, and nothing
   expect(forms).toEqual([])
   expect(world.log.lines.filter(({ event }) => event?.startsWith('authn_token_revo'))).toEqual([])
 })
+
+test('LO4 a new sign-in that is another one at the provider too (another sid) revokes the old tokens at once; the same sid waits', async () => {
+  await using given = await revokingWorld(() => ({ status: 200 }))
+  const { world, provider, forms } = given
+  provider.twist.claims = { sid: 'one' }
+  await given.signIn('user')
+  await given.signIn('user')
+  expect(world.log.events('session_ended')).toHaveLength(1)
+  provider.twist.claims = { sid: 'two' }
+  await given.signIn('user')
+  expect(world.log.events('session_ended')).toHaveLength(2)
+  await expect.poll(() => world.log.events('authn_token_revoked')).toHaveLength(1)
+  expect(forms).toHaveLength(1)
+})
