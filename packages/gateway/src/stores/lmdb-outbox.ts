@@ -48,8 +48,10 @@ export function createLmdbOutbox(options: {
       assertTime(until)
       const taken: OutboxEntry[] = []
       let start = Buffer.alloc(1)
+      // As it was at the beginning: a pause as long as the lease must not make what was just taken due again.
+      const end = expiryEnd(now())
       while (taken.length < limit) {
-        const range = { start, end: expiryEnd(now()), limit: limit - taken.length }
+        const range = { start, end, limit: limit - taken.length }
         // Decoded one by one: the next value may be read into the same buffer.
         const due = Array.from(fresh(database).getRange(range), ({ key, value }) => decodeWaiting(key, value))
         const last = due.at(-1)

@@ -442,6 +442,14 @@ export function describeSessionStore(
         for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(20)
       })
 
+      test('LO4 a pause as long as the lease in the middle of taking gives no entry twice', async () => {
+        await add('one')
+        await add('two')
+        const taking = take()
+        clock.advance(2 * minute)
+        expect((await taking).map(({ id, attempts }) => `${id} ${attempts}`).sort()).toEqual(['one 1', 'two 1'])
+      })
+
       test('a sweep takes nothing from it, and buffers are its own', async () => {
         const bytes = randomBytes(2_000)
         const kept = new Uint8Array(bytes)
