@@ -24,18 +24,23 @@ export const layers = [
 ]
 
 /** Shapes that any layer may speak of, by `import type` only. */
-export const shapes = ['services.ts', 'endpoint.ts', 'request.ts', 'config/schema.ts']
+export const shapes = ['services.ts', 'endpoint.ts', 'admin-endpoint.ts', 'request.ts', 'config/schema.ts']
 
 /** Who may import a package, or must not. */
 export const packages = [
   { what: /^(openid-client|oauth4webapi)(\/|$)/, only: ['oidc/'], why: 'OAuth stays in one folder' },
-  { what: /^lmdb(\/|$)/, only: ['stores/lmdb.ts'], why: 'a driver stays in its store' },
+  {
+    what: /^lmdb(\/|$)/,
+    only: ['stores/lmdb.ts', 'stores/lmdb-commit.ts', 'stores/lmdb-outbox.ts'],
+    why: 'a driver stays in its store',
+  },
+  { what: /^prom-client(\/|$)/, only: ['watch/'], why: 'metrics stay in one folder' },
   { what: /^oidc-provider(\/|$)/, only: ['demo/'], why: 'the development provider is optional' },
   { what: /^node:/, never: ['protocol/'], why: 'the protocol is pure text and runs anywhere' },
 ]
 
 /** What stores may know of the house: types of the port and of their own settings. */
-export const storesKnow = ['session/store.ts', 'config/schema.ts']
+export const storesKnow = ['session/store.ts', 'session/outbox.ts', 'config/schema.ts']
 
 /** Every import of a file: what is asked for, on which line, and whether only types. */
 export function importsOf(file, text) {

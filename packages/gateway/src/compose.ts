@@ -3,20 +3,42 @@ import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
+import type { Fetch } from './oidc/bounded-fetch.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
+import { createProviderFetch } from './oidc/provider-fetch.ts'
+import { createRevocationQueue } from './oidc/revocation-queue.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
+import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
+import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
+import type { Metrics, ProviderMetrics } from './watch/metrics.ts'
 import { openPlaces } from './watch/places.ts'
 
 /** Builds, once, what the guard and the endpoints work with. */
-export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
-  const { config, now, log, store } = parts
+export function createServices(parts: {
+  config: Config
+  now: Clock
+  log: EventLog
+  metrics: Metrics
+  store: SessionStore
+}): Services {
+  const { config, now, metrics, store } = parts
+  const log = metrics.counting(parts.log)
   const ring = openKeyFile(config.keys.file, now, (event) => reportKeys(log, event))
+  const providers = new Map(
+    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log, metrics })] as const),
+  )
+  const revocation = createTokenRevocation({
+    providers,
+    queue: createRevocationQueue({ outbox: store.outbox, ring, now, random: Math.random }),
+    log,
+    handleOf: createHandles(ring).handleOf,
+  })
   const sessions = createSessions({
     store,
     ring,
@@ -24,21 +46,21 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     now,
     rolesOf: (attributes) => rolesOf(config.roles, attributes),
     onEvent: (event) => report(log, event),
+    onEnded: revocation.ended,
     onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
   })
-  const providers = new Map(
-    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log })] as const),
-  )
   return {
     config,
     store,
     sessions,
     providers,
-    refreshTokens: createTokenRefresh({ log, providers, sessions }),
+    refreshTokens: createTokenRefresh({ log, providers, revocation, sessions }),
+    revocation,
     dpopProofs: createDpopProofs(now),
     ring,
     cookies: createGatewayCookies(config.session),
     log,
+    tally: metrics.tally,
     now,
     placeOf: openPlaces(config.watch.geo?.file),
     newRequestId: createRequestIds(),
@@ -46,8 +68,12 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
   }
 }
 
-function createProvider(name: string, parts: { config: Config; now: Clock; log: EventLog }): ProviderClient {
+function createProvider(
+  name: string,
+  parts: { config: Config; now: Clock; log: EventLog; metrics: Metrics },
+): ProviderClient {
   const { config, now, log } = parts
+  const metrics = parts.metrics.provider(name)
   const provider = config.providers[name] as Config['providers'][string]
   return createProviderClient({
     name,
@@ -55,6 +81,8 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
     decidingClaims: decidingClaims(config),
     now,
+    fetch: countedFetch(metrics, createProviderFetch(provider)),
+    onCircuit: metrics.circuit,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),
   })
@@ -63,6 +91,20 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
 function reportKeys(log: EventLog, event: KeyFileEvent): void {
   if (event.kind === 'changed') log.info({ event: 'keys_changed', current: event.current, keys: event.keys })
   else log.error({ event: 'keys_refused', err: event.cause }, 'the keys that were read before serve on')
+}
+
+/** The way to a provider, its answers counted. */
+function countedFetch({ request }: ProviderMetrics, fetch: Fetch): Fetch {
+  return async (url, init) => {
+    try {
+      const response = await fetch(url, init)
+      request(response.status >= 500 ? 'error' : 'ok')
+      return response
+    } catch (error) {
+      request('failed')
+      throw error
+    }
+  }
 }
 
 function report(log: EventLog, event: SessionEvent): void {

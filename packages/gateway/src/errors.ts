@@ -32,6 +32,16 @@ export const errors = {
     title: 'Logout token refused',
     hint: 'The logout token breaks a rule of OpenID Connect Back-Channel Logout. The log of the gateway says which.',
   },
+  invalid_parameter: {
+    status: 400,
+    title: 'Parameter refused',
+    hint: 'The member reason says which parameter of the admin API is wrong, and what to write instead.',
+  },
+  admin_token_required: {
+    status: 401,
+    title: 'Admin token required',
+    hint: 'Send Authorization: Bearer with the token that is configured as admin.token.',
+  },
   login_required: { status: 401, title: 'Sign-in required', hint: 'Open loginUrl in the browser window.' },
   session_expired: {
     status: 401,
@@ -44,6 +54,11 @@ export const errors = {
     hint: 'Open stepUpUrl in the browser window.',
   },
   access_denied: { status: 403, title: 'Access denied', hint: 'This account lacks a role that the page needs.' },
+  admin_off: {
+    status: 403,
+    title: 'The admin API is off',
+    hint: 'Set admin.token in the configuration: without it /metrics and /api answer nobody.',
+  },
   session_limit: {
     status: 403,
     title: 'Too many sessions',

@@ -19,11 +19,12 @@ export type Refuser = (
   request: GatewayRequest | undefined,
 ) => Respond
 
-export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>): Refuser {
+export function createRefuser({ config, log, tally }: Pick<Services, 'config' | 'log' | 'tally'>): Refuser {
   return (error, head, requestId, request) => {
     const refusal = error instanceof Refusal ? error : new Refusal('internal_error', { cause: error })
     const { code, options } = refusal
     const { status } = errors[code]
+    tally.refusals[code]++
     // What could not be read as a request still shows whether a person waits for the answer.
     const html = isNavigation(request?.fields ?? siftRequest(head.rawHeaders, isGatewayCookie))
     report(refusal, head, requestId, request)

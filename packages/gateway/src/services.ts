@@ -2,12 +2,14 @@ import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
+import type { TokenRevocation } from './oidc/token-revocation.ts'
 import type { KeyRing } from './session/key-ring.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
 import type { DpopProofs } from './upstream/dpop-proofs.ts'
 import type { PlaceOf } from './watch/places.ts'
+import type { Tally } from './watch/tally.ts'
 
 /** What the guard and the endpoints are made of; built once at start, passed by hand. */
 export interface Services {
@@ -17,9 +19,11 @@ export interface Services {
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs
+  readonly revocation: TokenRevocation
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog
+  readonly tally: Tally
   readonly now: Clock
   readonly placeOf: PlaceOf
   /** A fresh id for one request: unique, not secret. */

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
+import { adminRows } from './admin.ts'
 import { createServices } from './compose.ts'
 import type { Config } from './config/schema.ts'
 import { createGuard } from './guard.ts'
 import { createLog } from './log.ts'
-import { createAdminServer } from './node/health.ts'
+import { createAdminServer } from './node/admin-server.ts'
 import { createForwarder } from './node/proxy.ts'
 import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
@@ -13,6 +14,7 @@ import { transport } from './protocol/security-headers.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { openStore } from './stores/open.ts'
 import { addHeaders, withStrictTransport } from './strict-transport.ts'
+import { createMetrics } from './watch/metrics.ts'
 
 export interface GatewayOptions {
   /** As `loadConfig` gives it. */
@@ -45,15 +47,28 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const now = options.now ?? Date.now
   const log = options.log ?? createLog({ level: config.log.level })
   const store = options.store ?? (await openStore(config.store, { now }))
-  const services = createServices({ config, now, log, store })
+  const metrics = createMetrics({
+    providers: Object.keys(config.providers),
+    sources: {
+      inFlight: () => server.inFlight(),
+      upstreamInFlight: () => forwarder.inFlight(),
+      revocationQueue: () => store.outbox.count(),
+    },
+  })
+  const { tally } = metrics
+  const services = createServices({ config, now, log, metrics, store })
   const origin = new URL(config.origin)
   const strict = transport({ https: origin.protocol === 'https:', host: origin.host })
   const guard = withStrictTransport(createGuard(services), strict)
-  const failure: typeof errorResponse = (code, options) => addHeaders(errorResponse(code, options), strict)
+  const failure: typeof errorResponse = (code, options) => {
+    tally.refusals[code]++
+    return addHeaders(errorResponse(code, options), strict)
+  }
   const { tls } = config.listen
 
   const forwarder = createForwarder({
     log,
+    answers: tally.answers,
     unavailable: (code, { navigation, requestId }) => failure(code, { html: navigation, requestId }),
   })
   const server = createNodeServer({
@@ -64,15 +79,24 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     framingError: (code) => failure(code, { html: false }),
     log,
     requestId: services.newRequestId,
+    decisions: tally.decisions,
     ...(tls && { tls: { cert: readFileSync(tls.cert, 'utf8'), key: readFileSync(tls.key, 'utf8') } }),
   })
-  const admin = config.admin && createAdminServer({ ...config.admin, log, ready: () => readiness(store) })
+  const admin =
+    config.admin &&
+    createAdminServer({
+      ...config.admin,
+      rows: adminRows(services, { metrics, ready: () => readiness(store) }),
+      newRequestId: services.newRequestId,
+      log: services.log,
+    })
   const port = await server.listen(config.listen.host, config.listen.port)
   const adminPort = await admin?.listen()
   const sweeper = setInterval(() => {
     store.sweep().catch((err: unknown) => log.error({ event: 'store_unavailable', err }, 'sweep failed'))
   }, sweepInterval)
   sweeper.unref()
+  services.revocation.start()
   for (const provider of services.providers.values()) {
     provider.metadata.get().catch((err: unknown) => {
       log.warn(
@@ -92,6 +116,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       clearInterval(sweeper)
       await server.close({ graceMs })
       await forwarder.close()
+      await services.revocation.close(Math.min(graceMs, 3_000))
       await admin?.close()
       if (options.store === undefined) await store.close()
       log.info({ event: 'stopped' }, 'coatcheck has stopped')

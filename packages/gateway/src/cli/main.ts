@@ -10,6 +10,7 @@ const commands = {
   check: { summary: 'validate the configuration', load: () => import('./check.ts') },
   explain: { summary: 'tell which rule a request meets', load: () => import('./explain.ts') },
   keys: { summary: 'the key ring: generate, rotate, list', load: () => import('./keys.ts') },
+  sessions: { summary: 'list sessions, or end them', load: () => import('./sessions.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
 } as const
 
@@ -39,7 +40,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
 }
 
 function usage(): string {
-  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`)
+  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   return [
     'Usage: coatcheck COMMAND [options]',
     '',

@@ -28,6 +28,8 @@ export interface CommandSpec<Options extends Readonly<Record<string, OptionSpec>
   readonly summary: string
   /** Names of the operands, as in the usage line: `METHOD URL`. Each is required. */
   readonly operands?: readonly string[]
+  /** Operands that may follow, such as `ID`. */
+  readonly optional?: readonly string[]
   readonly options: Options
 }
 
@@ -90,8 +92,9 @@ export function readOptions<const Options extends Readonly<Record<string, Option
     if (spec.type === 'string' && !token.value) return wrong(`--${token.name} needs a value`)
   }
   const expected = command.operands ?? []
-  if (tokens.positionals.length > expected.length) {
-    return wrong(`unexpected argument ${printable(tokens.positionals[expected.length] ?? '')}`)
+  const most = expected.length + (command.optional?.length ?? 0)
+  if (tokens.positionals.length > most) {
+    return wrong(`unexpected argument ${printable(tokens.positionals[most] ?? '')}`)
   }
   if (tokens.positionals.length < expected.length) return wrong(`${expected[tokens.positionals.length]} is missing`)
   return { values: tokens.values as Values<Options>, operands: tokens.positionals }
@@ -105,7 +108,8 @@ export function usage(command: CommandSpec<Readonly<Record<string, OptionSpec>>>
     return { left, right: preset === undefined ? help : `${help} (default: ${preset})` }
   })
   const width = Math.max(...rows.map(({ left }) => left.length))
-  const operands = (command.operands ?? []).map((name) => ` ${name}`).join('')
+  const optional = (command.optional ?? []).map((name) => `[${name}]`)
+  const operands = [...(command.operands ?? []), ...optional].map((name) => ` ${name}`).join('')
   return [
     `Usage: coatcheck ${command.name}${operands} [options]`,
     '',

@@ -133,6 +133,12 @@ export function createProviderSchema(around: Surroundings) {
           .describe(
             "Send the ID token to the provider at sign-out. It then stands in the browser's history: only where the provider insists.",
           ),
+        revoke: z
+          .boolean({ error: 'write true or false' })
+          .default(true)
+          .describe(
+            "Revoke the refresh token at the provider when its session ends. `false` where the provider would end the user's other sessions with it.",
+          ),
       })
       .prefault({})
       .describe('Sign-out at the provider.'),

@@ -36,6 +36,10 @@ function createSections(around: Surroundings) {
     token: secret(around)
       .optional()
       .describe('The bearer token for `/metrics` and `/api/*`; without it they answer nobody.'),
+    names: z
+      .array(host())
+      .default([])
+      .describe('Further names under which it is called. Addresses, loopback names and `host` always may.'),
   })
 
   const session = z.strictObject({

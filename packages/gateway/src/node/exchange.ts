@@ -16,6 +16,8 @@ export interface Surroundings {
    * time, and the dead tables keep dead exchanges alive until the next full collection (a tenth of all CPU time).
    */
   readonly running: Exchange[]
+  /** Counts answers by the first digit of their status. */
+  readonly answers: Float64Array
   unavailable(code: UpstreamFailure, decision: Forward): Respond
   failed(error: Error, decision: Forward): void
   /** The upstream sent a header that none should send. */
@@ -103,6 +105,9 @@ export class Exchange implements Abortable {
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
+    const { answers } = this.#around
+    const digit = (status / 100) | 0
+    answers[digit] = (answers[digit] as number) + 1
     const response = this.#response
     const headers = this.#decode(raw)
     this.#seen = this.#around.now

@@ -12,6 +12,8 @@ export interface ForwarderOptions {
   readonly log: Pick<Logger, 'warn' | 'debug'>
   /** The answer to a request whose upstream can't be had, or whose body is too large. */
   unavailable(code: UpstreamFailure, decision: Forward): Respond
+  /** Where answers are counted, by the first digit of their status. */
+  readonly answers?: Float64Array
   /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
   readonly connections?: number
 }
@@ -19,6 +21,8 @@ export interface ForwarderOptions {
 export interface Forwarder {
   /** Streams the request to the upstream and the answer back. Throws only for an upstream that is no URL. */
   forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  /** Exchanges under way. */
+  inFlight(): number
   /** Cuts what still runs and closes all upstream connections. */
   close(): Promise<void>
 }
@@ -36,11 +40,13 @@ interface Upstream {
 /** undici passes `servername` on, but does not list it. */
 type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
 
-export function createForwarder({ log, unavailable, connections = 128 }: ForwarderOptions): Forwarder {
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  const { log, unavailable, connections = 128 } = options
   const upstreams = new Map<string, Upstream>()
   const around: Surroundings = {
     now: 0,
     running: [],
+    answers: options.answers ?? new Float64Array(10),
     unavailable,
     failed: (err, { requestId, upstream }) => log.warn({ err, requestId, upstream }, 'upstream failed'),
     flagged: (reason) => log.debug({ reason }, 'response header dropped'),
@@ -85,6 +91,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
       // Also what dispatch itself refuses comes back through onError.
       upstream.pool.dispatch(options, exchange)
     },
+    inFlight: () => around.running.length,
     async close() {
       clearInterval(clock)
       await Promise.all(Array.from(upstreams.values(), ({ pool }) => pool.destroy()))

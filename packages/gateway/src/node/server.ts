@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import type { Decision, Endpoint, Forward, Respond, Sent, ServeStatic } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
 import { ClientGone, declaredLength, invite, readBody } from './body.ts'
-import { type Connection, closeAfter, connectionOf } from './connection.ts'
+import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
 import { drain } from './drain.ts'
 import { createRequestIds } from './request-id.ts'
 import { respond } from './respond.ts'
@@ -47,11 +47,15 @@ export interface NodeServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   readonly limits?: Partial<Limits>
   readonly requestId?: () => string
+  /** Where decisions are counted. */
+  readonly decisions?: Record<Decision['kind'], number>
 }
 
 export interface NodeServer {
   /** @returns the port, which matters where `port` is 0 */
   listen(host: string, port: number): Promise<number>
+  /** Requests that are being received or answered now. */
+  inFlight(): number
   /** Stops accepting, lets requests in flight finish, and cuts what is left after `graceMs`. Resolves when all is done. */
   close(options: { graceMs: number }): Promise<void>
 }
@@ -61,6 +65,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   const { decide, log, framingError } = options
   const requestId = options.requestId ?? createRequestIds()
   const limits = { ...defaults, ...options.limits }
+  const decisions = options.decisions ?? { forward: 0, respond: 0, static: 0, endpoint: 0 }
   const connections = new Set<Connection>()
   /** Those in the middle of a TLS handshake included. */
   const sockets = new Set<Socket>()
@@ -111,6 +116,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 
   function carryOut(request: IncomingMessage, response: ServerResponse, decision: Decision): void {
+    decisions[decision.kind]++
     if (decision.kind === 'endpoint') {
       void runEndpoint(request, response, decision)
       return
@@ -200,6 +206,11 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
           resolve((server.address() as AddressInfo).port)
         })
       }),
+    inFlight() {
+      let busy = 0
+      for (const connection of connections) if (!isIdle(connection)) busy++
+      return busy
+    },
     async close({ graceMs }) {
       draining = true
       await drain(server, { connections, sockets, graceMs })

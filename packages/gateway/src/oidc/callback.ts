@@ -19,6 +19,7 @@ import { refuseDuplicates } from './login-start.ts'
 import { loginCookiePrefix, openPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
 import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
 import { redirect } from './redirect.ts'
+import { isApart, sortReplaced } from './replaced-tokens.ts'
 import { responseModeOf } from './response-mode.ts'
 import { checkStepUp } from './step-up.ts'
 
@@ -38,7 +39,7 @@ interface Answered {
  * signed answer nothing is asked of the provider before the state is ours. See docs/sign-in.md.
  */
 export function createCallback(services: Services) {
-  const { config, cookies, log, now, providers, ring, sessions, store } = services
+  const { config, cookies, log, now, providers, revocation, ring, sessions, store } = services
   const deciding = decidingClaims(config)
 
   return async (request: EndpointRequest): Promise<Respond> => {
@@ -128,14 +129,15 @@ export function createCallback(services: Services) {
     }
     // One use only: the callback seen by two (history, a proxy's log) redeems nothing twice.
     if (!(await claimState(login))) return await lateCallback(services, request, 'the state was used already')
-    const signedIn = await provider.redeem(callback)
-    refuseDeep(signedIn.claims)
-    if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
     const replaced = await replacedBy(request, [login, ...others])
-    await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
-    const cookie = await startSession(request, provider, signedIn)
+    const signedIn = await provider.redeem(callback)
+    const who = { provider: provider.name, sub: signedIn.sub, sid: signedIn.claims.sid }
+    const cookie = await establish(request, { provider, login, signedIn, replaced }).catch((error: unknown) => {
+      // A sign-in that came to nothing leaves no tokens, unless they hang together with those of a session that lives on.
+      if (isApart(sessions, replaced, who)) revocation.revoke({ provider: who.provider, tokens: signedIn.tokens })
+      throw error
+    })
     const { id } = parseCookieValue(cookie) as CookieValue
-    await endAll(replaced)
     log.info({
       event: 'authn_login_success',
       provider: provider.name,
@@ -149,6 +151,24 @@ export function createCallback(services: Services) {
       // Whichever tab completes next replaces this session, and Strict will hide this session's cookie from it.
       ...others.map((other) => cookies.login(other.id, sealPendingLogin(ring, { ...other, previous: id }))),
     ])
+  }
+
+  /** The new session in place of those that the browser had. */
+  async function establish(
+    request: EndpointRequest,
+    parts: { provider: ProviderClient; login: PendingLogin; signedIn: SignedIn; replaced: ReadonlySet<SessionId> },
+  ): Promise<string> {
+    const { provider, login, signedIn, replaced } = parts
+    refuseDeep(signedIn.claims)
+    if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
+    await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
+    const successor = { provider: provider.name, sub: signedIn.sub, sid: signedIn.claims.sid }
+    const { inherited, revocable } = sortReplaced(sessions, replaced, successor)
+    const tokens = inherited.length === 0 ? signedIn.tokens : { ...signedIn.tokens, inherited }
+    const cookie = await startSession(request, provider, { ...signedIn, tokens })
+    await endAll(replaced)
+    for (const { id, tokens, record } of revocable) revocation.revoke({ id, tokens, provider: record.provider })
+    return cookie
   }
 
   async function claimState(login: PendingLogin): Promise<boolean> {

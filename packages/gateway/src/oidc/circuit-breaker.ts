@@ -6,12 +6,15 @@ const threshold = 3
 const firstPause = 1_000
 const longestPause = 30_000
 
+/** Told when the provider is left alone, and when it answers. */
+export type OnCircuit = (open: boolean) => void
+
 /**
  * Spares a provider that is down, and the people who would wait for it: while the circuit is open a request fails at once.
  * Then a single one is let through; the rest follow only when it succeeds, so that a provider that comes back isn't met
  * by all of them together. Times are the machine's own: what is spared is a real server.
  */
-export function withCircuitBreaker(fetch: Fetch): Fetch {
+export function withCircuitBreaker(fetch: Fetch, onCircuit: OnCircuit = () => {}): Fetch {
   let failures = 0
   let pause = firstPause
   let openUntil = 0
@@ -44,12 +47,14 @@ export function withCircuitBreaker(fetch: Fetch): Fetch {
   function failed(): void {
     failures++
     if (failures < threshold) return
+    onCircuit(true)
     // A part of chance, so that several gateways do not probe in step.
     openUntil = performance.now() + pause * (0.5 + Math.random() / 2)
     pause = Math.min(longestPause, pause * 2)
   }
 
   function succeeded(): void {
+    if (failures >= threshold) onCircuit(false)
     failures = 0
     pause = firstPause
   }

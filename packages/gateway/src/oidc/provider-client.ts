@@ -11,6 +11,7 @@ import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import type { ProviderMetadata } from './metadata.ts'
 import type { PendingLogin } from './pending-login.ts'
 import { createProviderLink, type ProviderLinkOptions } from './provider-link.ts'
+import { createRevocation, type Revoke } from './revocation.ts'
 import { type CheckedCallback, type Refresh, redeem, refresh, type SignedIn } from './token-requests.ts'
 
 export type { CheckedCallback, Refresh, SignedIn }
@@ -33,6 +34,8 @@ export interface ProviderClient {
   openSignedResponse(response: string): Promise<URLSearchParams>
   /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
   verifyLogoutToken(token: string): Promise<LogoutToken>
+  /** Tells the provider that a token is over. Never rejects. */
+  readonly revoke: Revoke
   /** RP-initiated logout; undefined where the provider has none. Throws a `ProviderFault` when it was never reached. */
   logoutUrl(logout: EndSession): Promise<URL | undefined>
 }
@@ -90,6 +93,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     refresh: (tokens, sub) => refresh(link, { tokens, sub }, needed),
     openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,
+    revoke: createRevocation(link, options.fetch),
     logoutUrl: (logout) => endSessionUrl(link, logout),
   }
 }

@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import { type ProviderPolicy, policyOf } from '../config/provider-policy.ts'
 import type { ProviderConfig } from '../config/schema.ts'
 import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
-import { withCircuitBreaker } from './circuit-breaker.ts'
+import { type OnCircuit, withCircuitBreaker } from './circuit-breaker.ts'
 import { clientAuthentication } from './client-authentication.ts'
 import { learningNonces } from './dpop-binding.ts'
 import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
@@ -34,6 +34,7 @@ export interface ProviderLinkOptions {
   readonly now: () => number
   readonly fetch?: Fetch
   readonly onStale: (fault: unknown) => void
+  readonly onCircuit?: OnCircuit
 }
 
 export function createProviderLink(options: ProviderLinkOptions): ProviderLink {
@@ -45,7 +46,7 @@ export function createProviderLink(options: ProviderLinkOptions): ProviderLink {
     { timeout: 10_000, maxBytes: 1024 * 1024 },
     options.fetch ?? createProviderFetch(config),
   )
-  const fetch = learningNonces(withCircuitBreaker(bounded), nonces)
+  const fetch = learningNonces(withCircuitBreaker(bounded, options.onCircuit), nonces)
   const metadata = createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale })
   return {
     config,

@@ -36,10 +36,10 @@ const glance = 25
  * @see RFC 9700 §4.14.2
  */
 export function createTokenRefresh(
-  services: Pick<Services, 'log' | 'providers' | 'sessions'>,
+  services: Pick<Services, 'log' | 'providers' | 'revocation' | 'sessions'>,
   { sleep = (ms) => setTimeout(ms), patience = 25_000 }: RefreshWaiting = {},
 ): RefreshTokens {
-  const { log, providers, sessions } = services
+  const { log, providers, revocation, sessions } = services
   const flying = new Map<SessionId, Promise<TokenRefresh>>()
 
   async function fly(session: LiveSession, cookie: string): Promise<TokenRefresh> {
@@ -84,20 +84,26 @@ export function createTokenRefresh(
       outcome = await provider.refresh(session.tokens, sub)
     }
     if (outcome.kind === 'provider-unavailable') {
-      log.warn({ event: 'provider_unavailable', reason: String(outcome.cause), ...event })
+      log.warn({ event: 'provider_unavailable', during: 'refresh', reason: String(outcome.cause), ...event })
       return outcome
     }
     if (outcome.kind === 'login-required') {
       log.warn({ event: lost ? 'authn_token_reuse' : 'authn_token_refused', reason: String(outcome.cause), ...event })
       const { tokensVersion } = session.record
-      const ends = await sessions.end(session.id, 'refresh-rejected', (record) =>
-        refreshRejected(record, tokensVersion),
-      )
+      const holds = (record: SessionRecord) => refreshRejected(record, tokensVersion)
+      const ends = await sessions.end(session.id, 'refresh-rejected', { holds })
       // Refused because another had redeemed it: a holder that slept past its lease. What that one got is ours as well.
       return ends ? { kind: 'ended', cause: outcome.cause } : await successor(cookie)
     }
-    const next = await lease.renew(outcome.tokens, outcome.user && changeOf(session.record, outcome.user, provider))
-    return next ? { kind: 'refreshed', session: next } : await successor(cookie)
+    const { inherited } = session.tokens
+    const tokens = { ...outcome.tokens, ...(inherited && { inherited }) }
+    const next = await lease.renew(tokens, outcome.user && changeOf(session.record, outcome.user, provider))
+    log.info({ event: 'authn_token_created', ...event })
+    if (next) return { kind: 'refreshed', session: next }
+    const stands = await successor(cookie)
+    // Signed out meanwhile, by the refresh token of before: its successor must not live on at the provider.
+    if (stands.kind === 'ended') revocation.revoke({ id: session.id, provider: provider.name, tokens })
+    return stands
   }
 
   return (session, cookie) => {

@@ -11,8 +11,8 @@ import type { Generation, LiveSession, Opened, SessionRecord, Tokens } from './r
 import type { Rotation } from './rotation.ts'
 import type { Row, Rows } from './rows.ts'
 import { unsealTokens, unwrapDataKey } from './sealed-record.ts'
-import type { SessionEvent } from './sessions.ts'
-import type { Clock, EndReason, SessionId, SessionStore } from './store.ts'
+import type { SessionEvent, Sessions } from './sessions.ts'
+import type { Clock, SessionId, SessionStore } from './store.ts'
 import type { Timeouts } from './timeouts.ts'
 
 export interface Opening {
@@ -34,7 +34,7 @@ export interface OpeningParts {
   readonly rolesOf: (attributes: JsonObject) => string[]
   readonly onEvent: (event: SessionEvent) => void
   readonly onFault: (fault: unknown) => void
-  end(id: SessionId, reason: EndReason, holds?: (record: SessionRecord) => boolean): Promise<boolean>
+  readonly end: Sessions['end']
 }
 
 /** Who is behind a cookie: finds the session, proves the secret, keeps the times, notices copies. */
@@ -140,7 +140,7 @@ export function createOpening(parts: OpeningParts): Opening {
       const holds = ({ absoluteExpiresAt, lastSeenAt }: SessionRecord) =>
         expired({ absoluteExpiresAt }, Math.max(lastSeenAt, session.lastSeenAt), { now: at, idle: timeouts.idle }) !==
         undefined
-      end(session.id, reason, holds).catch(onFault)
+      end(session.id, reason, { holds, session }).catch(onFault)
       return { kind: 'ended', reason }
     }
     if (held === 'newest' && record.lineage.length > 1) rotation.confirm(session)

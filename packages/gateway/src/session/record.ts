@@ -64,6 +64,8 @@ export interface Tokens {
   /** The private key that the access token is bound to (RFC 9449), see oidc/dpop-key.ts; absent for a bearer token. */
   readonly dpopKey?: string
   readonly signIn?: SignInFacts
+  /** Refresh tokens of sessions that this one replaced, revoked when it ends. See oidc/replaced-tokens.ts. */
+  readonly inherited?: readonly string[]
 }
 
 /** Of the ID token that the sign-in brought; later ones may leave it out, and may not contradict it. */

@@ -11,7 +11,8 @@ import type { SessionId } from './store.ts'
  *   tokens   under a random data key, which is kept only wrapped under HKDF(secret of the cookie, key of the ring)
  *
  * A stolen copy of the store opens nothing. The store and the ring together open the records, but no token: that takes
- * the cookie, which only the browser has. Deleting the row shreds the tokens.
+ * the cookie, which only the browser has. Deleting the row shreds the tokens. (A token that waits to be revoked is another
+ * matter: oidc/revocation-queue.ts.)
  *
  *   bytes = layout (1) ‖ length of key id (1) ‖ key id ‖ length of record (4, big-endian) ‖ record ‖ tokens
  */

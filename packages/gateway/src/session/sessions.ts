@@ -48,11 +48,10 @@ export interface Sessions {
   rotate(session: LiveSession, cookie: string): Promise<Rotated | undefined>
   /** The right to redeem the refresh token and to put its successor in place, one at a time across all processes. */
   readonly refreshLeases: RefreshLeases
-  /**
-   * Final: nothing in flight brings the session back. False if it was over already. `holds`: only while this is true of its
-   * record, so that a late judgement doesn't undo what another process has written since.
-   */
-  end(id: SessionId, reason: EndReason, holds?: (record: SessionRecord) => boolean): Promise<boolean>
+  /** A session as this process has it opened; undefined where only the cookie opens it. */
+  opened(id: SessionId): LiveSession | undefined
+  /** Final: nothing in flight brings the session back. False if it was over already. */
+  end(id: SessionId, reason: EndReason, how?: Ending): Promise<boolean>
   /** The live sessions of a user, last used first. */
   ofUser(subject: Subject): Promise<ListedSession[]>
   /** The live sessions that began with one sign-in at a provider. */
@@ -60,6 +59,16 @@ export interface Sessions {
   /** When the session ends if nothing more happens; milliseconds since the epoch. */
   expiry(session: LiveSession): { idleExpiresAt: number; expiresAt: number }
   handleOf(id: SessionId): string
+}
+
+/** More about an end. */
+export interface Ending {
+  /**
+   * Only while this is true of its record, so that a late judgement doesn't undo what another process has written since.
+   */
+  readonly holds?: (record: SessionRecord) => boolean
+  /** As it is opened here, where that isn't known yet. */
+  readonly session?: LiveSession
 }
 
 /** A session as its owner sees it in a list. */
@@ -78,6 +87,8 @@ export interface SessionsOptions {
   /** The application's roles of a user with these claims. */
   readonly rolesOf: (attributes: JsonObject) => string[]
   readonly onEvent: (event: SessionEvent) => void
+  /** Called when a session ended that this process had opened: the last moment at which its tokens are known. */
+  readonly onEnded?: (session: LiveSession, reason: EndReason) => void
   /** Called when a write behind a request failed. */
   readonly onFault: (fault: unknown) => void
   /** Opened sessions held in this process. */
@@ -92,7 +103,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   const rotation = createRotation({ rows, ring, timeouts, now, onFault, cached })
   const interval = writeInterval(timeouts)
   const writing = new Set<SessionId>()
-  const opening = createOpening({ ...options, rows, cache, handles, rotation, end })
+  const opening = createOpening({ ...options, rows, cache, handles, rotation, end: (...args) => end(...args) })
 
   /** The row was written by this process: what is cached of it is brought up to date instead of read again. */
   function cached(id: SessionId, row: Row): void {
@@ -152,10 +163,11 @@ export function createSessions(options: SessionsOptions): Sessions {
     return next
   }
 
-  async function end(id: SessionId, reason: EndReason, holds?: (record: SessionRecord) => boolean): Promise<boolean> {
+  const end: Sessions['end'] = async (id, reason, { holds, session = cache.get(id) } = {}) => {
     cache.delete(id)
     const ended = await rows.end(id, reason, holds)
     if (ended) onEvent({ event: 'session_ended', session: handles.handleOf(id), reason })
+    if (ended && session) options.onEnded?.(session, reason)
     return ended
   }
 
@@ -177,6 +189,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     create,
     rotate,
     refreshLeases: createRefreshLeases({ rows, ring, now, rolesOf: options.rolesOf, replaced }),
+    opened: (id) => cache.get(id),
     end,
     ofUser: (subject) => listed(userIndex(subject)),
     ofProviderSid: (iss, sid) => listed(providerSidIndex(iss, sid)),

@@ -3,6 +3,8 @@
  * Every driver passes the one contract suite (test/contract). A store that fails throws; `undefined` means "not there".
  */
 
+import type { Outbox } from './outbox.ts'
+
 /** 16 random bytes in base64url: names the session, proves nothing. */
 export type SessionId = string & { readonly __sessionId: unique symbol }
 
@@ -38,6 +40,11 @@ export type EndReason =
   | 'provider-logout'
   | 'unreadable'
 
+export interface ScanPage {
+  readonly ids: readonly SessionId[]
+  readonly cursor?: string
+}
+
 export interface SessionStore {
   readonly kind: string
 
@@ -64,6 +71,16 @@ export interface SessionStore {
 
   /** Ids of the live sessions listed under `index`. */
   find(index: string): Promise<SessionId[]>
+
+  /**
+   * Ids of all live sessions, page by page: at most `limit` ids, and the `cursor` of the next page unless this was the
+   * last. A page may hold fewer, or none. A session that lives from the first page to the last is in one of them, however
+   * many come and go meanwhile; one that begins meanwhile may be missing. Cursors are for this store only.
+   */
+  scan(limit: number, cursor?: string): Promise<ScanPage>
+
+  /** Work that waits beside the sessions. */
+  readonly outbox: Outbox
 
   /** True the first time for a key, false until `expiresAt` afterwards: one-time use of states and token ids. */
   claim(key: string, expiresAt: number): Promise<boolean>

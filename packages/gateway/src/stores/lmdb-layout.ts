@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { OutboxEntry } from '../session/outbox.ts'
 import type { EndReason, SessionId, StoredSession, Tombstone } from '../session/store.ts'
 
 /**
@@ -9,7 +10,9 @@ import type { EndReason, SessionId, StoredSession, Tombstone } from '../session/
  *   listed    SHA-256 of the index · id → 1 byte
  *   claims    SHA-256 of the key → f64 expiresAt (little-endian)
  *   expiry    f64 expiresAt (big-endian, so that keys sort by time) · 's' id or 'c' SHA-256 → 1 byte
+ *   outbox    f64 dueAt (big-endian) · id → f64 addedAt · f64 attempts (little-endian) · the bytes to the end
  *
+ * A database more changes nothing for who doesn't know it, and takes no new number.
  * Indices and claim keys come from providers and may be long: hashed, every key fits LMDB's limit.
  */
 export const layout = 1
@@ -127,6 +130,33 @@ export function expiryKey(expiresAt: number, what: Expiring): Buffer {
   return 'session' in what
     ? Buffer.concat([time, Buffer.from(`s${what.session}`)])
     : Buffer.concat([time, Buffer.from('c'), what.claim])
+}
+
+/** Where a waiting entry lies: by the time at which it is due. */
+export function waitingKey({ id, dueAt }: Pick<OutboxEntry, 'id' | 'dueAt'>): Buffer {
+  const time = Buffer.alloc(8)
+  time.writeDoubleBE(dueAt)
+  return Buffer.concat([time, Buffer.from(id)])
+}
+
+export function encodeWaiting({ addedAt, attempts, bytes }: OutboxEntry): Buffer {
+  const value = Buffer.alloc(16 + bytes.length)
+  value.writeDoubleLE(addedAt, 0)
+  value.writeDoubleLE(attempts, 8)
+  value.set(bytes, 16)
+  return value
+}
+
+export function decodeWaiting(key: Uint8Array, value: Uint8Array): OutboxEntry {
+  const [at, view] = [viewOf(key), viewOf(value)]
+  if (at.byteLength < 9 || view.byteLength < 16) throw damaged()
+  return {
+    id: Buffer.from(key.subarray(8, at.byteLength)).toString(),
+    bytes: new Uint8Array(value.buffer, value.byteOffset + 16, view.byteLength - 16).slice(),
+    addedAt: view.getFloat64(0, true),
+    attempts: view.getFloat64(8, true),
+    dueAt: at.getFloat64(0),
+  }
 }
 
 /** Sorts after every entry that expires at `time` or before, and before all others. */

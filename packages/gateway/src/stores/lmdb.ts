@@ -1,5 +1,6 @@
 import { type Database, open, type RootDatabase } from 'lmdb'
 import type { Clock, SessionId, SessionStore } from '../session/store.ts'
+import { conditionally } from './lmdb-commit.ts'
 import { assertSpace, type DatabaseStats, fileIdentity, prepareFolder, unusedBytes } from './lmdb-folder.ts'
 import {
   decodeRow,
@@ -19,7 +20,8 @@ import {
   type Row,
   stampOf,
 } from './lmdb-layout.ts'
-import { assertSuccessor, assertTime, standing } from './rules.ts'
+import { createLmdbOutbox } from './lmdb-outbox.ts'
+import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
 type Bytes = Database<Uint8Array, string>
 type Keys = Database<Uint8Array, Uint8Array>
@@ -53,7 +55,8 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
   const listed: Keys = root.openDB({ name: 'listed', encoding: 'binary', keyEncoding: 'binary' })
   const claims: Keys = root.openDB({ name: 'claims', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
   const expiry: Keys = root.openDB({ name: 'expiry', encoding: 'binary', keyEncoding: 'binary' })
-  const databases = [sessions, listed, claims, expiry]
+  const waiting: Keys = root.openDB({ name: 'outbox', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
+  const databases = [sessions, listed, claims, expiry, waiting]
   const identity = fileIdentity(path)
   let usable = true
 
@@ -162,6 +165,19 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       return keys.map(listedId).filter((id) => standing(rowOf(id), now()) > 0)
     },
 
+    async scan(limit, cursor) {
+      assertLimit(limit)
+      const range = cursor === undefined ? { limit: limit + 1 } : { start: cursor, limit: limit + 2 }
+      // The cursor's own row may be there still, or not any more.
+      const keys = [...fresh(sessions).getKeys(range)].filter((id) => id !== cursor) as SessionId[]
+      const page = keys.slice(0, limit)
+      const ids = page.filter((id) => standing(rowOf(id), now()) > 0)
+      const last = page.at(-1)
+      return keys.length > limit && last !== undefined ? { ids, cursor: last } : { ids }
+    },
+
+    outbox: createLmdbOutbox({ database: waiting, now, fresh, spare }),
+
     async claim(key, expiresAt) {
       assertTime(expiresAt)
       const hash = hashed(key)
@@ -207,22 +223,6 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       usable = false
       await root.close() // what was asked for before is committed first
     },
-  }
-}
-
-/** Runs the writes of `action` if the row still has `stamp` (undefined: if there is none), in one transaction. */
-async function conditionally<K extends string | Uint8Array>(
-  database: Database<Uint8Array, K>,
-  key: K,
-  stamp: number | undefined,
-  action: () => void,
-): Promise<boolean> {
-  try {
-    return await (stamp === undefined ? database.ifNoExists(key, action) : database.ifVersion(key, stamp, action))
-  } catch (error) {
-    // lmdb-js keeps the cause in a promise of its own, whose rejection would otherwise end the process.
-    const cause = await (error as { commitError?: Promise<never> }).commitError?.catch((reason: Error) => reason)
-    throw new Error(`The session store could not be written: ${(cause ?? (error as Error)).message}`, { cause: error })
   }
 }
 

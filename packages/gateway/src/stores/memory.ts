@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, SessionId, SessionStore, StoredSession, Tombstone } from '../session/store.ts'
-import { assertSuccessor, assertTime, standing } from './rules.ts'
+import { createMemoryOutbox } from './memory-outbox.ts'
+import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
 type Row = StoredSession | Tombstone
 
@@ -16,6 +17,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
   const listed = new Map<string, Set<SessionId>>()
   const claims = new Map<string, number>()
   let open = true
+  const outbox = createMemoryOutbox({ now, usable })
 
   function usable(): void {
     if (!open) throw new Error('The session store is closed')
@@ -72,6 +74,27 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
       return [...(listed.get(index) ?? [])].filter((id) => standing(rows.get(id), now()) > 0)
     },
 
+    /** The smallest ids beyond the cursor, chosen in one walk: nothing is kept between two pages. */
+    async scan(limit, cursor = '') {
+      usable()
+      assertLimit(limit)
+      let chosen: SessionId[] = []
+      let bound: SessionId | undefined
+      for (const id of rows.keys()) {
+        if (id <= cursor || (bound !== undefined && id > bound)) continue
+        if (chosen.push(id) < 4 * limit + 1) continue
+        chosen = chosen.sort().slice(0, limit + 1)
+        bound = chosen.at(-1)
+      }
+      chosen.sort()
+      const page = chosen.slice(0, limit)
+      const ids = page.filter((id) => standing(rows.get(id), now()) > 0)
+      const last = page.at(-1)
+      return chosen.length > limit && last !== undefined ? { ids, cursor: last } : { ids }
+    },
+
+    outbox,
+
     async claim(key, expiresAt) {
       usable()
       assertTime(expiresAt)
@@ -110,6 +133,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
 
     async close() {
       open = false
+      outbox.clear()
       rows.clear()
       listed.clear()
       claims.clear()

@@ -29,3 +29,7 @@ export function assertSuccessor(next: StoredSession, expected: number | undefine
 export function assertTime(expiresAt: number): void {
   if (!(expiresAt >= 0)) throw new RangeError(`Not a time in milliseconds since the epoch: ${expiresAt}`)
 }
+
+export function assertLimit(limit: number): void {
+  if (!(Number.isSafeInteger(limit) && limit >= 1)) throw new RangeError(`Not a number of entries: ${limit}`)
+}

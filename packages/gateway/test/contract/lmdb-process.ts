@@ -29,6 +29,10 @@ async function pour(index: string): Promise<never> {
 async function run(order: Order): Promise<unknown> {
   if (order.method === 'hammer') return hammer(order.args[0], order.args[1])
   if (order.method === 'pour') return pour(order.args[0])
+  if (order.method === 'outbox') {
+    const [name, ...args] = order.args
+    return (store.outbox[name] as (...args: unknown[]) => unknown)(...args)
+  }
   return (store[order.method] as (...args: unknown[]) => unknown)(...order.args)
 }
 

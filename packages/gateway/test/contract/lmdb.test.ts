@@ -86,6 +86,58 @@ describe('lmdb: several processes on one folder', { timeout: 60_000 }, () => {
     }
   })
 
+  test('LO4 two processes that take from the outbox never get the same entry, and one takes over from a dead one', async () => {
+    const path = folder()
+    await using store = openHere(path)
+    await using second = await SecondProcess.start(path)
+    const entries = Array.from({ length: 200 }, (_, i) => ({ id: `entry-${i}`, bytes: Buffer.from([i]), dueAt: i }))
+    await Promise.all(entries.map((entry) => store.outbox.add(entry)))
+    const until = Date.now() + 60_000
+    const seen: string[] = []
+    const drain = async (take: () => Promise<unknown>) => {
+      for (;;) {
+        const taken = (await take()) as { id: string }[]
+        if (taken.length === 0) return
+        seen.push(...taken.map(({ id }) => id))
+      }
+    }
+    await Promise.all([
+      drain(() => store.outbox.take(7, until)),
+      drain(() => store.outbox.take(3, until)),
+      drain(() => second.call('outbox', 'take', 5, until)),
+    ])
+    expect(seen.length).toBe(200)
+    expect(new Set(seen).size).toBe(200)
+
+    await store.outbox.add({ id: 'orphan', bytes: Buffer.from('x'), dueAt: 0 })
+    expect(await second.call('outbox', 'take', 1, Date.now() + 50)).toMatchObject([{ id: 'orphan' }])
+    await second.kill()
+    await expect.poll(() => store.outbox.take(1, until)).toMatchObject([{ id: 'orphan', attempts: 2 }])
+  })
+
+  test('LO6 a scan sees every session of all processes while another one writes', async () => {
+    const path = folder()
+    await using store = openHere(path)
+    await using second = await SecondProcess.start(path)
+    const lasting = await Promise.all(
+      Array.from({ length: 150 }, async () => {
+        const next = session(Date.now())
+        await second.call('put', next, undefined)
+        return next.id
+      }),
+    )
+    void second.call('pour', 'noise').catch(() => {})
+    const found = new Set<string>()
+    let cursor: string | undefined
+    do {
+      const page = await store.scan(10, cursor)
+      for (const id of page.ids) found.add(id)
+      cursor = page.cursor
+    } while (cursor !== undefined)
+    await second.kill()
+    expect(lasting.filter((id) => !found.has(id))).toEqual([])
+  })
+
   test('processes that start together on a new folder share one store', async () => {
     const path = folder()
     const [second, third, fourth] = await Promise.all([1, 2, 3].map(() => SecondProcess.start(path)))
@@ -112,7 +164,7 @@ describe('lmdb: several processes on one folder', { timeout: 60_000 }, () => {
 })
 
 describe('lmdb: on disk', { timeout: 60_000 }, () => {
-  test('sessions, tombstones, indices and claims outlive a restart', async () => {
+  test('sessions, tombstones, indices, claims and the outbox outlive a restart', async () => {
     const path = folder()
     const first = session(Date.now(), { indices: ['ann'] })
     const gone = session(Date.now())
@@ -122,6 +174,7 @@ describe('lmdb: on disk', { timeout: 60_000 }, () => {
       await store.put(gone, undefined)
       await store.end({ id: gone.id, ended: 'logout', expiresAt: Date.now() + 60_000 })
       await store.claim('jti', Date.now() + 60_000)
+      await store.outbox.add({ id: 'waiting', bytes: Buffer.from('sealed'), dueAt: 0 })
     }
     await using store = openHere(path)
     expect(await store.get(first.id)).toEqual({ ...first, bytes: new Uint8Array(first.bytes) })
@@ -129,6 +182,7 @@ describe('lmdb: on disk', { timeout: 60_000 }, () => {
     expect(await store.put(successor(gone), 1)).toBe(false)
     expect(store.peek(gone.id)).toBe(-1)
     expect(await store.claim('jti', Date.now() + 60_000)).toBe(false)
+    expect(await store.outbox.take(5, Date.now() + 60_000)).toMatchObject([{ id: 'waiting', attempts: 1 }])
   })
 
   test('what was asked for before close is done', async () => {

@@ -1,11 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import type { Outbox } from '../../src/session/outbox.ts'
 import type { SessionId, SessionStore } from '../../src/session/store.ts'
 
 export type Order =
   | { method: 'hammer'; args: [SessionId, number] }
   | { method: 'pour'; args: [string] }
+  | { method: 'outbox'; args: [keyof Outbox, ...unknown[]] }
   | { method: 'get' | 'peek' | 'put' | 'end' | 'find' | 'claim' | 'sweep' | 'ping' | 'close'; args: unknown[] }
 
 type Answer = { ready?: true; poured?: SessionId; number?: number; result?: unknown; error?: string }
@@ -46,6 +48,7 @@ export class SecondProcess {
     return started
   }
 
+  call(method: 'outbox', name: keyof Outbox, ...args: unknown[]): Promise<unknown>
   call<M extends keyof SessionStore>(method: M & Order['method'], ...args: unknown[]): Promise<unknown>
   call(method: 'hammer', id: SessionId, steps: number): Promise<unknown>
   call(method: 'pour', index: string): Promise<unknown>

@@ -339,6 +339,157 @@ export function describeSessionStore(
       })
     })
 
+    describe('scan', () => {
+      async function scanned(limit: number, between?: () => Promise<unknown>): Promise<SessionId[]> {
+        const found: SessionId[] = []
+        let cursor: string | undefined
+        do {
+          const page = await store.scan(limit, cursor)
+          expect(page.ids.length).toBeLessThanOrEqual(limit)
+          found.push(...page.ids)
+          cursor = page.cursor
+          await between?.()
+        } while (cursor !== undefined)
+        return found
+      }
+
+      test('LO6 gives every live session once, and nothing that ended or expired', async () => {
+        expect(await scanned(10)).toEqual([])
+        const all = await Promise.all(Array.from({ length: 57 }, () => stored()))
+        const ended = await Promise.all(Array.from({ length: 20 }, () => stored()))
+        await Promise.all(ended.map(({ id }) => store.end(tombstone(id, 'logout', 60 * minute))))
+        await stored({ expiresAt: clock.now() + minute })
+        clock.advance(minute)
+        for (const limit of [1, 7, 57, 1000]) {
+          const ids = await scanned(limit)
+          expect(ids.toSorted()).toEqual(all.map(({ id }) => id).toSorted())
+        }
+      })
+
+      test('LO6 misses no session that lives throughout, while others come and go between the pages', async () => {
+        const lasting = await Promise.all(Array.from({ length: 60 }, () => stored()))
+        const passing = await Promise.all(Array.from({ length: 60 }, () => stored()))
+        const ids = await scanned(5, async () => {
+          const gone = passing.pop()
+          if (gone) await store.end(tombstone(gone.id))
+          await stored()
+          clock.advance(1)
+          await store.sweep()
+        })
+        const found = new Set(ids)
+        expect(lasting.filter(({ id }) => !found.has(id))).toEqual([])
+        expect(found.size).toBe(ids.length)
+      })
+
+      test('LO6 ending what each page shows leaves none, and no index entry', async () => {
+        await Promise.all(Array.from({ length: 64 }, (_, i) => stored({ indices: [`user-${i % 3}`] })))
+        let cursor: string | undefined
+        let ended = 0
+        do {
+          const page = await store.scan(10, cursor)
+          for (const id of page.ids) if (await store.end(tombstone(id, 'revoked'))) ended++
+          cursor = page.cursor
+        } while (cursor !== undefined)
+        expect(ended).toBe(64)
+        for (const i of [0, 1, 2]) expect(await store.find(`user-${i}`)).toEqual([])
+        expect(await scanned(10)).toEqual([])
+      })
+
+      test('a page has at least one entry', async () => {
+        for (const limit of [0, -1, 1.5, Number.NaN]) await expect(store.scan(limit)).rejects.toThrow(RangeError)
+      })
+    })
+
+    describe('outbox', () => {
+      const add = async (id: string, wait = 0, bytes: Uint8Array = randomBytes(40)) => {
+        await store.outbox.add({ id, bytes, dueAt: clock.now() + wait })
+        return { id, bytes: new Uint8Array(bytes), addedAt: clock.now() }
+      }
+      const take = (limit = 10) => store.outbox.take(limit, clock.now() + minute)
+
+      test('LO4 an entry comes back as it was added, when it is due, longest waiting first', async () => {
+        const late = await add('late', 2)
+        const soon = await add('soon', 1)
+        expect(await store.outbox.count()).toBe(2)
+        expect(await take()).toEqual([])
+        clock.advance(2)
+        const taken = await take()
+        const lease = { attempts: 1, dueAt: clock.now() + minute }
+        expect(taken).toEqual([
+          { ...soon, ...lease },
+          { ...late, ...lease },
+        ])
+      })
+
+      test('LO4 a taken entry is nobody else’s until its lease is over, and then due again', async () => {
+        await add('one')
+        expect(await take()).toMatchObject([{ id: 'one', attempts: 1 }])
+        expect(await take()).toEqual([])
+        clock.advance(minute - 1)
+        expect(await take()).toEqual([])
+        clock.advance(1)
+        expect(await take()).toMatchObject([{ id: 'one', attempts: 2 }])
+        expect(await store.outbox.count()).toBe(1)
+      })
+
+      test('LO4 who slept past the lease neither finishes nor puts off what another has taken since', async () => {
+        await add('one')
+        const [slept] = await take()
+        clock.advance(minute)
+        const [other] = await take()
+        if (!slept || !other) throw new Error('nothing taken')
+        expect(await store.outbox.remove(slept)).toBe(false)
+        expect(await store.outbox.postpone(slept, clock.now())).toBe(false)
+        expect(await take()).toEqual([])
+        expect(await store.outbox.remove(other)).toBe(true)
+        expect(await store.outbox.remove(other)).toBe(false)
+        expect(await store.outbox.count()).toBe(0)
+      })
+
+      test('LO4 what is put off is due at its new time, and remembers its age and attempts', async () => {
+        const added = await add('one')
+        const [taken] = await take()
+        if (!taken) throw new Error('nothing taken')
+        expect(await store.outbox.postpone(taken, clock.now() + 5 * minute)).toBe(true)
+        clock.advance(5 * minute - 1)
+        expect(await take()).toEqual([])
+        clock.advance(1)
+        expect(await take()).toEqual([{ ...added, attempts: 2, dueAt: clock.now() + minute }])
+      })
+
+      test('LO4 of many takers at once each entry has one', async () => {
+        await Promise.all(Array.from({ length: 60 }, (_, i) => add(`entry-${i}`)))
+        const batches = await Promise.all(Array.from({ length: 8 }, () => take(20)))
+        const ids = batches.flat().map(({ id }) => id)
+        expect(new Set(ids).size).toBe(ids.length)
+        const rest = await take(100)
+        expect(ids.length + rest.length).toBe(60)
+        for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(20)
+      })
+
+      test('LO4 a pause as long as the lease in the middle of taking gives no entry twice', async () => {
+        await add('one')
+        await add('two')
+        const taking = take()
+        clock.advance(2 * minute)
+        expect((await taking).map(({ id, attempts }) => `${id} ${attempts}`).sort()).toEqual(['one 1', 'two 1'])
+      })
+
+      test('a sweep takes nothing from it, and buffers are its own', async () => {
+        const bytes = randomBytes(2_000)
+        const kept = new Uint8Array(bytes)
+        await add('one', 0, bytes)
+        bytes.fill(0)
+        clock.advance(100 * 60 * minute)
+        await store.sweep()
+        const [taken] = await take()
+        expect(taken?.bytes).toEqual(kept)
+        taken?.bytes.fill(1)
+        clock.advance(minute)
+        expect((await take())[0]?.bytes).toEqual(kept)
+      })
+    })
+
     describe('claim', () => {
       test('is true once, and again after it expired', async () => {
         expect(await store.claim('state-1', clock.now() + minute)).toBe(true)
@@ -421,6 +572,10 @@ export function describeSessionStore(
         await expect(store.end(tombstone(first.id))).rejects.toThrow(/closed/)
         await expect(store.find('ann')).rejects.toThrow(/closed/)
         await expect(store.claim('x', clock.now() + 1)).rejects.toThrow(/closed/)
+        await expect(store.scan(1)).rejects.toThrow(/closed/)
+        await expect(store.outbox.add({ id: 'x', bytes: randomBytes(1), dueAt: 0 })).rejects.toThrow(/closed/)
+        await expect(store.outbox.take(1, 1)).rejects.toThrow(/closed/)
+        await expect(store.outbox.count()).rejects.toThrow(/closed/)
         await expect(store.sweep()).rejects.toThrow(/closed/)
         await expect(store.ping()).rejects.toThrow(/closed/)
         if (store.peek) expect(() => store.peek?.(first.id)).toThrow(/closed/)

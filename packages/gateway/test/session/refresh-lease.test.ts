@@ -95,7 +95,10 @@ test('RT1 a holder that slept past its lease puts nothing over the tokens of the
 test('RT1 peers 1: a refresh that was refused because another had redeemed the token meanwhile ends nothing; its caller gets the successor', async () => {
   const { clock, one, other, cookie, opened } = await twoProcesses()
   const provider = slowProvider()
-  const refresh = createTokenRefresh({ log: quiet, providers: new Map([['corp', provider.client]]), sessions: one })
+  const refresh = createTokenRefresh({
+    ...{ log: quiet, sessions: one, revocation: { revoke() {} } as never },
+    providers: new Map([['corp', provider.client]]),
+  })
   const refreshing = refresh(await opened(one), cookie)
   await expect.poll(async () => (await other.refreshLeases.take(await opened(other), cookie)).kind).toBe('taken')
   clock.advance(leaseLifetime)

@@ -1,20 +1,22 @@
+import { createServer } from 'node:http'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { expect, test } from 'vitest'
 import { clientOf } from '../../../testkit/src/config.ts'
 import { startHostileProvider } from '../../../testkit/src/hostile-provider.ts'
+import { closeServer, listen } from '../../../testkit/src/listen.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
 
 const event = 'http://schemas.openid.net/event/backchannel-logout'
 const endpoint = '/auth/backchannel-logout/evil'
 
 /** A world with a provider whose key the test holds, so that it can make any logout token. */
-async function logoutWorld(config: object = {}) {
+async function logoutWorld(config: object = {}, store: 'memory' | 'lmdb' = 'memory') {
   const { clientId, clientSecret } = clientOf('evil')
   const provider = await startHostileProvider({ clientId, clientSecret })
   const { publicKey, privateKey } = await generateKeyPair('RS256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'logout', alg: 'RS256', use: 'sig' }
   provider.publish(jwk)
-  const world = await createWorld({ providers: [], issuers: { evil: provider.issuer }, config: config as never })
+  const world = await createWorld({ providers: [], issuers: { evil: provider.issuer }, config: config as never, store })
   let count = 0
   const seconds = () => Math.floor(world.clock.now() / 1000)
   const honest = () => ({
@@ -177,6 +179,44 @@ test('BL7 a token works once; one that could not be carried out may come again',
   world.store.end = end
   expect((await send(world, retried)).status).toBe(200)
   expect((await again.fetch('/api/echo')).status).toBe(401)
+})
+
+test('BL7 LO4 the provider’s logout also revokes the tokens of a session that this gateway has opened; another one’s are shredded', async () => {
+  await using given = await logoutWorld({}, 'lmdb')
+  const { world, provider, token } = given
+  const asked: string[] = []
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += String(chunk)
+    asked.push(new URLSearchParams(body).get('token') ?? '')
+    response.end()
+  })
+  provider.twist.metadata = { revocation_endpoint: `http://localhost:${await listen(server)}/revoke` }
+  try {
+    const opened = await signIn(given, 'opened', 'session-1')
+    expect((await opened.fetch('/api/echo')).status).toBe(200)
+    expect((await send(world, await token())).status).toBe(200)
+    await expect.poll(() => asked).toHaveLength(1)
+    expect(provider.issuedTokens).toContain(asked[0])
+
+    await signIn(given, 'framed', 'session-3')
+    const iss = encodeURIComponent(provider.issuer)
+    await world.browser('frame').fetch(`/auth/frontchannel-logout/evil?iss=${iss}&sid=session-3`, { csrf: false })
+    await expect.poll(() => asked).toHaveLength(2)
+
+    await signIn(given, 'closed', 'session-2')
+    await world.stopGateway()
+    await world.startGateway()
+    const late = await signIn(given, 'late', 'session-4')
+    expect((await send(world, await token({ sid: 'session-2' }))).status).toBe(200)
+    expect((await send(world, await token({ sid: 'session-4' }))).status).toBe(200)
+    await expect.poll(() => asked).toHaveLength(3)
+    expect((await late.fetch('/api/echo')).status).toBe(401)
+    expect((await world.browser('closed').fetch('/api/echo')).json()).toMatchObject({ code: 'session_expired' })
+    expect(world.log.events('authn_token_revoked')).toHaveLength(3)
+  } finally {
+    await closeServer(server)
+  }
 })
 
 test('BL6 typ: lax takes the tokens of earlier drafts (no typ, no exp), and still neither an access token nor an ID token', async () => {

@@ -61,19 +61,64 @@ test('LO3 sign-out goes on to the provider with client_id, logout_hint, state an
   expect(again.forms.length).toBeGreaterThan(0)
 })
 
-test('LO3 the return from the provider with a foreign, missing or doubled state is just a visit of the start page', async () => {
+const returns = [
+  '',
+  '?state=foreign',
+  '?state=a&state=b',
+  '?state=',
+  '?state=https://evil.test/',
+  '?state=%2F%2Fevil.test',
+  '?state=x&return_to=https://evil.test/&redirect_uri=https://evil.test/&post_logout_redirect_uri=https://evil.test/',
+  '?state=x&url=//evil.test&next=https:evil.test&target_link_uri=https://evil.test',
+  '?code=abc&state=x&iss=https://evil.test&session_state=1',
+  '?error=access_denied&error_description=%3Cscript%3Ealert(1)%3C%2Fscript%3E&state=x',
+  `?state=${'x'.repeat(3000)}`,
+]
+
+test('LO3 the return from the provider with any state, none, or more than that is just a visit of the start page', async () => {
   await using world = await createWorld()
-  const browser = world.browser()
-  for (const query of [
-    '',
-    '?state=foreign',
-    '?state=a&state=b',
-    '?state=https://evil.test/',
-    '?state=%2F%2Fevil.test',
-  ]) {
-    const page = await browser.visit(`/${query}`, { from: world.provider.issuer, follow: false })
-    expect(page.status, query).toBe(200)
-    expect(page.location).toBeUndefined()
+  const nobody = world.browser('nobody')
+  const user = await world.signedIn()
+  const { tokenRequests } = world.provider
+  for (const query of returns) {
+    for (const browser of [nobody, user]) {
+      const page = await browser.visit(`/${query}`, { from: world.provider.issuer, follow: false })
+      expect(page.status, query).toBe(200)
+      expect(page.text).toContain('The app')
+      expect(page.text).not.toContain('<script>alert')
+      for (const header of ['location', 'refresh', 'set-cookie']) expect(page.header(header), query).toBeUndefined()
+    }
+  }
+  // Nothing was asked of the provider for it, and nobody was signed out by it.
+  expect(world.provider.tokenRequests).toBe(tokenRequests)
+  expect((await user.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
+})
+
+test('LO3 the whole way: the state that goes out comes back, and another one in its place makes no difference', async () => {
+  await using world = await createWorld()
+  const browser = await world.signedIn()
+  const { redirectTo } = (await browser.fetch('/auth/logout', { method: 'POST' })).json<{ redirectTo: string }>()
+  const sent = new URL(redirectTo).searchParams.get('state')
+  const stop = { from: world.origin, stopBefore: (url: URL) => url.origin === world.origin }
+  const back = new URL((await browser.visit(redirectTo, stop)).location ?? '')
+  expect([back.origin + back.pathname, back.searchParams.get('state')]).toEqual([`${world.origin}/`, sent])
+  for (const state of [sent ?? '', 'forged', '']) {
+    back.searchParams.set('state', state)
+    const page = await browser.visit(back.href, { from: world.provider.issuer, follow: false })
+    expect([page.status, page.location]).toEqual([200, undefined])
+  }
+})
+
+test('LO3 where the start page needs a sign-in, the return leads there and nowhere else', async () => {
+  await using world = await createWorld({
+    config: { routes: [{ path: '/*', static: './public', access: 'authenticated' }] },
+  })
+  for (const query of returns.slice(0, -1)) {
+    const stop = { from: world.provider.issuer, stopBefore: (url: URL) => url.pathname === '/auth/login' }
+    const page = await world.browser(query).visit(`/${query}`, stop)
+    const login = new URL(page.location ?? '', world.origin)
+    expect([login.origin, login.pathname], query).toEqual([world.origin, '/auth/login'])
+    expect(login.searchParams.get('return_to')).toBe(`/${query}`)
   }
 })
 

@@ -71,9 +71,10 @@ export class Nodes {
       onFault: (fault) => this.faults.push(fault),
     })
     const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+    const revocation = { revoke: () => {} } as never
     const providers = new Map([['model', this.provider.client(pause)]])
     const refresh = createTokenRefresh(
-      { log: quiet, providers, sessions: node.sessions },
+      { log: quiet, providers, sessions: node.sessions, revocation },
       { sleep: () => pause('waits for the other'), patience: 200 },
     )
     node.refreshTokens = async (session, cookie) => {

@@ -1,0 +1,47 @@
+/*
+ * Which events of the log are counted, and how: one row each. A label's value is a word of ours or a configured name, never
+ * text from a request, a user or a provider: each value is a time series that is kept for ever.
+ */
+
+export const eventCounters = {
+  sessions_created: { help: 'Sessions that began.', labels: [] },
+  sessions_renewed: { help: 'New values of session cookies (rotations).', labels: [] },
+  sessions_ended: { help: 'Sessions that ended, by reason.', labels: ['reason'] },
+  sessions_unknown: { help: 'Cookies that are of no session, or carry a wrong secret.', labels: [] },
+  sign_ins: { help: 'Sign-ins that came back from a provider, by result.', labels: ['provider', 'result'] },
+  refreshes: { help: 'Refreshes of access tokens, by result.', labels: ['provider', 'result'] },
+  token_revocations: { help: 'Tokens to be revoked at their provider, by result.', labels: ['provider', 'result'] },
+  provider_logouts: { help: 'Logouts that a provider asked for.', labels: ['provider', 'channel'] },
+  offline_reads: { help: 'Requests that went on with an expired token while the provider was down.', labels: [] },
+  alerts: { help: 'Signs of theft or tampering; each one deserves a look.', labels: ['event'] },
+  admin_actions: { help: 'What was done over the admin listener.', labels: ['action'] },
+} as const satisfies Record<string, { help: string; labels: readonly string[] }>
+
+export type EventCounter = keyof typeof eventCounters
+type Fields = Readonly<Record<string, unknown>>
+export type Counted = readonly [counter: EventCounter, labels?: Fields]
+
+/** By the event's name. A row that answers undefined counts nothing. */
+export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted | undefined>> = {
+  session_created: () => ['sessions_created'],
+  session_renewed: () => ['sessions_renewed'],
+  session_ended: ({ reason }) => ['sessions_ended', { reason }],
+  session_unknown: () => ['sessions_unknown'],
+  session_cookie_reused: ({ event }) => ['alerts', { event }],
+  crypt_decrypt_fail: ({ event }) => ['alerts', { event }],
+  authn_login_success: ({ provider }) => ['sign_ins', { provider, result: 'success' }],
+  authn_login_fail: ({ provider, code }) => ['sign_ins', { provider, result: code }],
+  authn_token_created: ({ provider }) => ['refreshes', { provider, result: 'success' }],
+  authn_token_refused: ({ provider }) => ['refreshes', { provider, result: 'refused' }],
+  authn_token_reuse: ({ provider }) => ['refreshes', { provider, result: 'reuse' }],
+  provider_unavailable: ({ provider, during }) =>
+    during === 'refresh' ? ['refreshes', { provider, result: 'unavailable' }] : undefined,
+  authn_token_revoked: ({ provider }) => ['token_revocations', { provider, result: 'done' }],
+  authn_token_revocation_queued: ({ provider }) => ['token_revocations', { provider, result: 'queued' }],
+  authn_token_revocation_refused: ({ provider }) => ['token_revocations', { provider, result: 'refused' }],
+  authn_token_revocation_abandoned: ({ provider }) => ['token_revocations', { provider, result: 'abandoned' }],
+  authn_backchannel_logout: ({ provider }) => ['provider_logouts', { provider, channel: 'back' }],
+  authn_frontchannel_logout: ({ provider }) => ['provider_logouts', { provider, channel: 'front' }],
+  offline_read: () => ['offline_reads'],
+  authz_admin: ({ action }) => ['admin_actions', { action }],
+}
