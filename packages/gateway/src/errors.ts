@@ -32,6 +32,21 @@ export const errors = {
     title: 'Logout token refused',
     hint: 'The logout token breaks a rule of OpenID Connect Back-Channel Logout. The log of the gateway says which.',
   },
+  revocation_invalid: {
+    status: 400,
+    title: 'Revocation request refused',
+    hint: 'Send JSON with sub_id, in the format email, iss_sub or opaque. The log of the gateway says what is wrong.',
+  },
+  revocation_unauthorized: {
+    status: 401,
+    title: 'Revocation request not authenticated',
+    hint: 'Send a token that the identity provider signed for this address, once. The log of the gateway says what is wrong.',
+  },
+  revocation_forbidden: {
+    status: 403,
+    title: 'Revocation out of reach',
+    hint: 'The subject is no user whose sessions this caller may end. See reaches under signals.revocation.',
+  },
   login_required: { status: 401, title: 'Sign-in required', hint: 'Open loginUrl in the browser window.' },
   session_expired: {
     status: 401,

@@ -6,7 +6,6 @@ import type { Path } from './review.ts'
  */
 export const plannedKeys = [
   'watch',
-  'signals',
   'session.binding',
   'providers.*.par',
   'providers.*.dpop',

@@ -3,6 +3,7 @@ import { isLoopback } from './addresses.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
 import type { RoleRule, Sections } from './schema.ts'
+import { reviewSignals } from './signals-rules.ts'
 
 /** The rules that concern more than one key. `warnings`: report those instead of being silent on them. */
 export function reviewConfig(warnings: boolean) {
@@ -14,6 +15,7 @@ export function reviewConfig(warnings: boolean) {
     reviewListeners(config, review)
     reviewRoutes(config, review)
     reviewRoles(config, review)
+    reviewSignals(config, review)
   }
 }
 

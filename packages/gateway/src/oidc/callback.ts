@@ -7,6 +7,7 @@ import { printable } from '../protocol/printable.ts'
 import { timingSafeEqual } from '../protocol/timing-safe.ts'
 import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
+import { federatedIdentities } from '../session/federated.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
@@ -113,10 +114,11 @@ export function createCallback(services: Services) {
   async function startSession(
     request: EndpointRequest,
     provider: ProviderClient,
-    { tokens, sub, claims, authenticatedAt }: SignedIn,
+    { tokens, sub, claims, authenticatedAt, email }: SignedIn,
   ) {
     const sid = claims.sid
     const acr = claims.acr
+    const federated = federatedIdentities(claims)
     const session = {
       subject: { iss: provider.config.issuer, sub },
       provider: provider.name,
@@ -126,6 +128,8 @@ export function createCallback(services: Services) {
       userAgent: (request.fields.userAgent ?? '').slice(0, 512),
       address: request.address,
       ...(typeof sid === 'string' && { providerSid: sid }),
+      ...(email !== undefined && { email }),
+      ...(federated.length > 0 && { federated }),
       ...(typeof acr === 'string' && { acr }),
     }
     return await sessions.create(session, tokens).catch((cause: unknown) => {

@@ -1,5 +1,7 @@
+import type { JWTVerifyGetKey } from 'jose'
 import * as oauth from 'oauth4webapi'
 import type { ProviderConfig } from '../config/schema.ts'
+import { verifiedEmail } from '../session/email.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
 import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
@@ -27,6 +29,8 @@ export interface SignedIn {
   readonly claims: JsonObject
   /** Milliseconds since the epoch, when the provider says so. */
   readonly authenticatedAt: number | undefined
+  /** The address that the provider vouches for: normalised, and verified by it. */
+  readonly email: string | undefined
 }
 
 export type Refresh =
@@ -48,6 +52,8 @@ export interface ProviderClient {
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
   /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
   verifyLogoutToken(token: string): Promise<LogoutToken>
+  /** The provider's key for another token that it signed; rejects with a `ProviderFault` when its keys can't be had. */
+  readonly keyOf: JWTVerifyGetKey
   /** RP-initiated logout; undefined where the provider has none or was never reached. */
   logoutUrl(options: { returnTo: string; state: string; hint: string; idToken: string }): Promise<URL | undefined>
 }
@@ -142,6 +148,8 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
       sub: idClaims.sub,
       claims: { ...aboutUser(userInfo), ...(idClaims as unknown as JsonObject) },
       authenticatedAt: idClaims.auth_time === undefined ? undefined : idClaims.auth_time * 1000,
+      // Address and verification from one source: what one document calls verified says nothing of another's address.
+      email: verifiedEmail(idClaims as unknown as JsonObject) ?? verifiedEmail(userInfo),
     }
   }
 
@@ -185,9 +193,11 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     }
   }
 
+  const keyOf: JWTVerifyGetKey = async (header, input) => await keys.keyOf(await metadata.get(), header, input)
+
   async function checkLogoutToken(token: string): Promise<LogoutToken> {
     const server = await metadata.get()
-    return await verifyLogoutToken(token, (header, input) => keys.keyOf(server, header, input), {
+    return await verifyLogoutToken(token, keyOf, {
       issuer: config.issuer,
       clientId: config.clientId,
       typ: config.logout.typ,
@@ -223,6 +233,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     redeem,
     refresh,
     verifyLogoutToken: checkLogoutToken,
+    keyOf,
     logoutUrl,
   }
 }
