@@ -1,4 +1,5 @@
 import type { Config } from './config/schema.ts'
+import { transmittersOf } from './config/signals-schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
@@ -8,6 +9,7 @@ import { openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
+import { createSignals } from './signals/signals.ts'
 
 /** Builds, once, what the guard and the endpoints work with. */
 export function createServices(parts: { config: Config; now: Clock; log: EventLog; store: SessionStore }): Services {
@@ -30,6 +32,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     sessions,
     providers,
     refreshTokens: createTokenRefresh({ log, providers, sessions }),
+    signals: createSignals({ config, log, now, sessions, store }),
     ring,
     cookies: createGatewayCookies(config.session),
     log,
@@ -46,11 +49,17 @@ function createProvider(name: string, parts: { config: Config; now: Clock; log: 
     name,
     config: provider,
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
-    wantedClaims: [...provider.claims, ...config.roles.map((rule) => rule.claim)],
+    wantedClaims: [...provider.claims, ...config.roles.map((rule) => rule.claim), ...claimsForSignals(config)],
     now,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),
   })
+}
+
+/** Who may be meant by an e-mail address has a verified one: asked for where somebody may mean them so. */
+function claimsForSignals({ signals }: Config): string[] {
+  const used = transmittersOf(signals).length > 0 || Object.keys(signals.revocation).length > 0
+  return used ? ['email', 'email_verified'] : []
 }
 
 function report(log: EventLog, event: SessionEvent): void {

@@ -27,6 +27,7 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
     { path: '/backchannel-logout/*',  methods: ['POST'], csrf: 'none', maxBody: 65_536, handle: createBackchannelLogout(services) },
     { path: '/frontchannel-logout/*', methods: ['GET'],  csrf: 'none', maxBody: 0,      handle: createFrontchannelLogout(services) },
     { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, handle: createGlobalTokenRevocation(services) },
+    { path: '/signals',    methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: services.signals.push },
     { path: '/logout',     methods: ['POST'],   csrf: 'header-or-form', maxBody: 1024, handle: createLogout(services) },
     { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
     { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },

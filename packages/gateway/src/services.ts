@@ -6,6 +6,7 @@ import type { KeyRing } from './session/key-ring.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
+import type { Signals } from './signals/signals.ts'
 
 /** What the guard and the endpoints are made of; built once at start, passed by hand. */
 export interface Services {
@@ -14,6 +15,7 @@ export interface Services {
   readonly sessions: Sessions
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
+  readonly signals: Signals
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog

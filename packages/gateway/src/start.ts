@@ -82,6 +82,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     })
   }
 
+  const polling = services.signals.start()
+
   const url = `${tls ? 'https' : 'http'}://${hostInUrl(config.listen.host)}:${port}`
   log.info({ event: 'started', url, origin: config.origin, store: store.kind }, 'coatcheck is listening')
   return {
@@ -90,7 +92,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store,
     async close({ graceMs = 10_000 } = {}) {
       clearInterval(sweeper)
-      await server.close({ graceMs })
+      await Promise.all([server.close({ graceMs }), polling.stop()])
       await forwarder.close()
       await admin?.close()
       if (options.store === undefined) await store.close()
