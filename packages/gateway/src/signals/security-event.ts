@@ -97,7 +97,7 @@ function checkClaims(claims: Readonly<Record<string, unknown>>, now: number): Se
   if (!isJsonObject(subId) || typeof subId.format !== 'string') throw invalid('sub_id is missing, or has no format')
   if (typeof iat !== 'number' || iat > now + tolerance) throw invalid('iat is to come')
   const { type, payload } = onlyEvent(events)
-  const happened = payload.event_timestamp ?? toe ?? iat
+  const [happened] = [payload.event_timestamp, toe, iat].filter((time) => time !== undefined)
   if (typeof happened !== 'number' || !(happened >= 0)) throw invalid('the time of the event is not a number')
   // What is told of has happened: a time to come would end sessions that begin after the telling.
   return { jti, type, payload, subId, at: Math.min(happened, iat + tolerance) }
