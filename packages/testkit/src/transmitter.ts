@@ -18,8 +18,8 @@ export interface TransmitterTwists {
   holdsBack: boolean
   /** Acknowledgements are not heeded: the same events come again. */
   forgetsAcks: boolean
-  /** Cuts the connection after it has read a request to poll. */
-  cutsPolls: boolean
+  /** Reads requests to poll, and never answers them. */
+  stallsPolls: boolean
 }
 
 /** How an event differs from an honest one. */
@@ -56,6 +56,8 @@ export interface TestTransmitter extends AsyncDisposable {
   readonly refused: ReadonlyMap<string, { err: string; description: string }>
   /** Requests to poll that it has answered, in order. */
   readonly polls: readonly PollRequest[]
+  /** Requests to poll that it left without an answer. */
+  readonly stalledPolls: number
   readonly jwksFetches: number
   /** Signs with a new key from now on, and publishes that one only. */
   rotate(): Promise<void>
@@ -78,6 +80,7 @@ export async function startTestTransmitter(options: {
   let keys = await makeKeys('transmitter-key-1')
   let rotations = 1
   let jwksFetches = 0
+  let stalled = 0
   let issuer = ''
 
   async function event(claims: Readonly<Record<string, unknown>>, { header = {}, signature }: EventOptions = {}) {
@@ -127,7 +130,7 @@ export async function startTestTransmitter(options: {
     const { pathname } = new URL(request.url ?? '/', 'http://transmitter')
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += String(chunk)
-    if (pathname === '/poll' && twist.cutsPolls) return void response.destroy()
+    if (pathname === '/poll' && twist.stallsPolls) return void stalled++
     const own = twist.answer?.[pathname]
     reply(response, own ?? (await handlers[pathname]?.(request, body)) ?? problem(404, 'not_found'))
   })
@@ -155,6 +158,9 @@ export async function startTestTransmitter(options: {
     acknowledged,
     refused,
     polls,
+    get stalledPolls() {
+      return stalled
+    },
     get jwksFetches() {
       return jwksFetches
     },

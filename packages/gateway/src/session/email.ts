@@ -5,7 +5,7 @@ import type { JsonObject } from './json.ts'
  * An address in the one spelling under which it is compared; undefined where it is none. The domain is compared as DNS does:
  * in lower case, international names in their ASCII form. So is the local part, though RFC 5321 §2.4 lets a mail server tell
  * `Ada` from `ada`: none gives the two to two people, and a sign-out that misses its user over a capital letter is worse
- * than one too many. Only A–Z is folded (U+212A, the Kelvin sign, is no k), and dots and `+tags` stay as they are.
+ * than one too many. Only A–Z is folded (Unicode has more than one way to fold the rest), and dots and `+tags` stay.
  * @see RFC 9493 §3.2.2.1
  */
 export function normaliseEmail(address: string): string | undefined {
