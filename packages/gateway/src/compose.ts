@@ -32,7 +32,7 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     sessions,
     providers,
     refreshTokens: createTokenRefresh({ log, providers, sessions }),
-    signals: createSignals({ config, log, now, sessions, store }),
+    signals: createSignals({ config, log, now, ring, sessions, store }),
     ring,
     cookies: createGatewayCookies(config.session),
     log,

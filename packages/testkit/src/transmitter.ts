@@ -40,7 +40,7 @@ export interface TestTransmitter extends AsyncDisposable {
   readonly issuer: string
   readonly audience: string
   readonly pollUrl: string
-  /** The bearer token of the poll endpoint. */
+  /** The bearer token of the poll and verification endpoints. */
   readonly pollToken: string
   readonly twist: Partial<TransmitterTwists>
   /** A signed event: claims are laid over honest ones, undefined removes one. */
@@ -56,6 +56,8 @@ export interface TestTransmitter extends AsyncDisposable {
   readonly refused: ReadonlyMap<string, { err: string; description: string }>
   /** Requests to poll that it has answered, in order. */
   readonly polls: readonly PollRequest[]
+  /** Requests for a verification event, in order; a test sends the event itself. */
+  readonly verifications: readonly { readonly stream_id: string; readonly state?: string }[]
   /** Requests to poll that it left without an answer. */
   readonly stalledPolls: number
   readonly jwksFetches: number
@@ -77,6 +79,7 @@ export async function startTestTransmitter(options: {
   const acknowledged = new Set<string>()
   const refused = new Map<string, { err: string; description: string }>()
   const polls: PollRequest[] = []
+  const verifications: { stream_id: string; state?: string }[] = []
   let keys = await makeKeys('transmitter-key-1')
   let rotations = 1
   let jwksFetches = 0
@@ -111,12 +114,18 @@ export async function startTestTransmitter(options: {
         spec_version: '1_0',
         issuer,
         jwks_uri: `${issuer}/jwks`,
+        verification_endpoint: `${issuer}/verify`,
         delivery_methods_supported: ['urn:ietf:rfc:8935', 'urn:ietf:rfc:8936'],
         ...twist.configuration,
       }),
     '/jwks': async () => {
       jwksFetches++
       return json({ keys: [{ ...(await exportJWK(keys.own.publicKey)), kid: keys.kid, alg: 'RS256', use: 'sig' }] })
+    },
+    '/verify': (request, body) => {
+      if (request.headers.authorization !== `Bearer ${pollToken}`) return problem(401, 'invalid_token')
+      verifications.push(JSON.parse(body) as (typeof verifications)[number])
+      return { status: 204, body: '' }
     },
     '/poll': (request, body) => {
       if (request.headers.authorization !== `Bearer ${pollToken}`) return problem(401, 'invalid_token')
@@ -158,6 +167,7 @@ export async function startTestTransmitter(options: {
     acknowledged,
     refused,
     polls,
+    verifications,
     get stalledPolls() {
       return stalled
     },

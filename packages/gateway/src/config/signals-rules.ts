@@ -25,6 +25,9 @@ export function reviewSignals(config: Sections, review: Review): void {
     const twin = transmitters.findIndex(({ config: other }) => other.transmitter === one.transmitter)
     if (twin < index)
       problem([...at, 'transmitter'], 'is there already; a transmitter has one stream', transmitters[twin]?.at)
+    if (one.jwksUri !== undefined && one.verification && one.verification.url === undefined) {
+      problem([...at, 'verification', 'url'], 'is missing; with jwksUri nothing else says where to ask')
+    }
     const itsOwn = names.some((name) => providers[name]?.issuer === one.transmitter)
     if (one.provider === undefined && !itsOwn && names.length > 1) {
       warn([...at, 'provider'], `is not given, so its subjects are users of ${defaultProvider}`)

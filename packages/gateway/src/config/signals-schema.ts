@@ -46,6 +46,16 @@ function transmitterKeys(around: Surroundings) {
       })
       .optional()
       .describe('Fetch events instead of (or besides) having them pushed.'),
+    verification: z
+      .strictObject({
+        stream: filled('stream').describe('`stream_id` of our stream at the transmitter.'),
+        token: secret(around).describe('The bearer token for the verification endpoint.'),
+        url: serverUrl()
+          .optional()
+          .describe('The verification endpoint; by default its `/.well-known/ssf-configuration` says.'),
+      })
+      .optional()
+      .describe('Ask for a verification event at each start, so that the log shows that the stream works.'),
   }
 }
 
@@ -99,7 +109,7 @@ export function createSignalsSchema(around: Surroundings) {
     })
 }
 
-const firstKeys = ['audience', 'provider', 'jwksUri', 'authorization', 'poll'] as const
+const firstKeys = ['audience', 'provider', 'jwksUri', 'authorization', 'poll', 'verification'] as const
 
 type Signals = z.output<ReturnType<typeof createSignalsSchema>>
 export type TransmitterConfig = Signals['transmitters'][number]

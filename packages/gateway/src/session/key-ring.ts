@@ -21,7 +21,7 @@ export interface KeyRing {
   combine(keyId: string, secret: string, purpose: string): Buffer | undefined
 }
 
-export type KeyPurpose = 'session-record' | 'login-transaction' | 'log-hash'
+export type KeyPurpose = 'session-record' | 'login-transaction' | 'log-hash' | 'signals-state'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const newest = keys.at(-1)

@@ -7,6 +7,7 @@ import { findSessions } from './find-sessions.ts'
 import { createOnce } from './once.ts'
 import { caep, invalid, type SecurityEvent, SetRefusal, ssf, subjectOf, verifyEvent } from './security-event.ts'
 import type { Transmitter } from './transmitters.ts'
+import type { VerificationStates } from './verification-state.ts'
 
 export interface Receiver {
   /**
@@ -18,7 +19,10 @@ export interface Receiver {
 }
 
 /** What the events of the transmitters do here. @see CAEP 1.0 §3 · SSF 1.0 §8.1.4 */
-export function createReceiver(services: Pick<Services, 'config' | 'log' | 'now' | 'sessions' | 'store'>): Receiver {
+export function createReceiver(
+  services: Pick<Services, 'config' | 'log' | 'now' | 'sessions' | 'store'>,
+  states: VerificationStates,
+): Receiver {
   const { config, log, now, sessions } = services
   const once = createOnce(services)
 
@@ -32,15 +36,20 @@ export function createReceiver(services: Pick<Services, 'config' | 'log' | 'now'
           return log.info({ event: 'signal_ignored', ...about, reason: 'a new credential' })
         return await end(event, transmitter)
       case `${ssf}verification`:
-        // We ask for none, so whoever sends a state answers somebody else. @see SSF 1.0 §8.1.4.1
-        if (event.payload.state !== undefined) throw new SetRefusal('invalid_state', 'state was not asked for')
-        return log.info({ event: 'signal_verification', ...about })
+        return verify(event, transmitter)
       case `${ssf}stream-updated`:
         // A stream that is paused tells of no more sign-outs: somebody should know.
         return log.warn({ event: 'signal_stream_updated', ...about, status: printable(String(event.payload.status)) })
       default:
         return log.info({ event: 'signal_ignored', ...about, reason: 'nothing is done for this event' })
     }
+  }
+
+  /** One without a state is sent by the transmitter of its own accord. @see SSF 1.0 §8.1.4.1 */
+  function verify({ payload: { state } }: SecurityEvent, { issuer }: Transmitter): void {
+    const asked = state !== undefined
+    if (asked && !states.isOurs(issuer, state)) throw new SetRefusal('invalid_state', 'state was not asked for')
+    log.info({ event: 'signal_verification', transmitter: issuer, asked })
   }
 
   async function end(event: SecurityEvent, transmitter: Transmitter): Promise<void> {

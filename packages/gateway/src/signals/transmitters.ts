@@ -1,5 +1,6 @@
 import type { JWTVerifyGetKey } from 'jose'
 import { type TransmitterConfig, transmittersOf } from '../config/signals-schema.ts'
+import { ProviderFault } from '../oidc/bounded-fetch.ts'
 import { createIssuerKeys } from '../oidc/issuer-keys.ts'
 import type { Services } from '../services.ts'
 import { createReach, type Reach } from './reach.ts'
@@ -12,6 +13,8 @@ export interface Transmitter {
   readonly keyOf: JWTVerifyGetKey
   /** Members of a complex subject without which an event must not be acted upon. @see SSF 1.0 §3.6 */
   criticalMembers(): Promise<readonly string[]>
+  /** Where to ask for a verification event. */
+  verificationEndpoint(): Promise<string>
 }
 
 type Parts = Pick<Services, 'config' | 'log' | 'now'>
@@ -39,6 +42,13 @@ function create(config: TransmitterConfig, { config: all, log, now }: Parts): Tr
     async criticalMembers() {
       const { critical_subject_members: members } = await keys.describe()
       return Array.isArray(members) ? members : []
+    },
+    async verificationEndpoint() {
+      const { verification_endpoint: url } = await keys.describe()
+      // The token goes there: over TLS, unless the transmitter itself is on loopback.
+      const allowed = issuer.startsWith('http://') ? /^https?:/ : /^https:/
+      if (typeof url === 'string' && allowed.test(url)) return url
+      throw new ProviderFault('its configuration names no usable verification_endpoint')
     },
   }
 }

@@ -52,6 +52,15 @@ describe('signals', () => {
       { transmitter, audience, transmitters: [{ transmitter, audience }] },
       'signals.transmitters[0].transmitter: is there already; a transmitter has one stream',
     ],
+    [
+      {
+        transmitter,
+        audience,
+        jwksUri: 'https://a.example.com/keys',
+        verification: { stream: 's', token: { env: 'CLIENT_SECRET' } },
+      },
+      'signals.verification.url: is missing; with jwksUri nothing else says where to ask',
+    ],
     [{ transmitters: [{ transmitter }] }, 'signals.transmitters[0].audience: is missing; write the audience'],
     [{ revocation: { corp: { reaches: ['x'] } } }, 'signals.revocation.corp.reaches[0]: there is no provider x'],
     [{ revocation: { Corp: {} } }, 'signals.revocation.Corp: name a provider in small letters'],

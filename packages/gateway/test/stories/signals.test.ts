@@ -136,11 +136,16 @@ test('SS2 a session that began after the event stays, however late the event com
   // Days old, because its delivery was tried for days; its own time is what counts.
   expect((await push({ sub_id: opaque('ada'), iat: happened - 3 * 86_400, ...revoked() })).status).toBe(202)
   expect(await lives(after)).toBe(true)
-  // In milliseconds, by a transmitter that does not know better: it tells of now, and ends no session of the future.
-  const token = await given.transmitter.event({ sub_id: opaque('ada'), ...revoked({ event_timestamp: clock.now() }) })
-  const send = () => given.transmitter.push(`${given.world.origin}/auth/signals`, token)
-  expect((await send()).status).toBe(202)
+  // In milliseconds, by a transmitter that does not know better: what it tells of had happened when it told.
+  const confused = await given.transmitter.event({
+    sub_id: opaque('ada'),
+    ...revoked({ event_timestamp: clock.now() }),
+  })
+  clock.advance(120_000)
+  const later = await signIn('later', { sub: 'ada' })
+  expect((await given.transmitter.push(`${given.world.origin}/auth/signals`, confused)).status).toBe(202)
   expect(await lives(after)).toBe(false)
+  expect(await lives(later)).toBe(true)
   for (const time of ['now', -1, null, {}]) {
     await expectRefused(await push({ sub_id: opaque('ada'), ...revoked({ event_timestamp: time }) }), 'invalid_request')
   }
@@ -170,6 +175,58 @@ test('SS3 a verification event is accepted without a state; one with a state tha
   await expectRefused(await push(verification({ state: 'of somebody else' })), 'invalid_state')
   expect(world.log.events('signal_verification')).toHaveLength(1)
   expect(world.log.events('signal_refused')).toMatchObject([{ code: 'invalid_state' }])
+})
+
+test('SS3 the state of a verification that we asked for is checked, by whichever process it reaches', async () => {
+  await using given = await createSignalsWorld({
+    signals: () => ({ verification: { stream: 'stream-1', token: { file: 'poll.secret' } } }),
+  })
+  const { world, clock, push, transmitter } = given
+  await expect.poll(() => transmitter.verifications.length, { timeout: 12_000 }).toBe(1)
+  const [{ stream_id, state = '' } = { stream_id: '' }] = transmitter.verifications
+  expect(stream_id).toBe('stream-1')
+  const verification = (value: unknown) => ({
+    sub_id: opaque('stream-1'),
+    events: { [`${ssf}verification`]: { state: value } },
+  })
+  const [keyId = '', time = '', proof = ''] = state.split('.')
+  const forged = [
+    '',
+    7,
+    null,
+    {},
+    'x',
+    `${state}.x`,
+    `${state}x`,
+    `${keyId}.${time}.${proof.slice(1)}A`,
+    `${keyId}.${(clock.now() + 1000).toString(36)}.${proof}`,
+    `other.${time}.${proof}`,
+  ]
+  for (const value of forged) await expectRefused(await push(verification(value)), 'invalid_state')
+  await world.stopGateway()
+  await world.startGateway()
+  expect((await push(verification(state))).status).toBe(202)
+  expect(world.log.events('signal_verification')).toMatchObject([{ asked: true }])
+  clock.advance(25 * 3_600_000)
+  await expectRefused(await push(verification(state)), 'invalid_state')
+})
+
+test('SS3 a transmitter that is down at the start is asked for a verification later; one that refuses is not asked again', async () => {
+  await using given = await createSignalsWorld({
+    signals: () => ({ verification: { stream: 'stream-1', token: { file: 'poll.secret' } } }),
+  })
+  const { world, transmitter } = given
+  const failures = () => world.log.events('signal_verification_failed')
+  await expect.poll(() => transmitter.verifications.length, { timeout: 12_000 }).toBe(1)
+  await world.stopGateway()
+  await transmitter.down()
+  await world.startGateway()
+  await expect.poll(() => failures().length, { timeout: 12_000 }).toBe(1)
+  transmitter.twist.answer = { '/verify': { status: 403, body: '{}' } }
+  await transmitter.up()
+  await expect.poll(() => failures().length, { timeout: 12_000 }).toBe(2)
+  expect(failures().at(-1)).toMatchObject({ reason: 'answered 403' })
+  expect(world.log.text()).not.toContain('poll-token')
 })
 
 test('SS2 other events are acknowledged and logged, and change nothing; a paused stream is a warning', async () => {
