@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ProviderConfig } from '../config/schema.ts'
+import { fetchJson } from './fetch-json.ts'
 import type { Finding } from './online.ts'
 
 /** The part of a discovery document that sign-in depends on. @see OpenID Connect Discovery §3 */
@@ -58,30 +59,4 @@ export async function askProvider(name: string, provider: ProviderConfig, timeou
     })
   }
   return findings
-}
-
-async function fetchJson(url: string, timeout: number): Promise<{ json: unknown } | { failed: string }> {
-  let response: Response
-  try {
-    response = await fetch(url, {
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeout),
-      headers: { accept: 'application/json' },
-    })
-  } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    if (cause instanceof Error && cause.name === 'TimeoutError') return { failed: 'does not answer in time' }
-    return {
-      failed: `cannot be reached: ${cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'}`,
-    }
-  }
-  if (response.status !== 200) {
-    await response.body?.cancel()
-    return { failed: `answers ${response.status}` }
-  }
-  try {
-    return { json: await response.json() }
-  } catch {
-    return { failed: 'answers something that is not JSON' }
-  }
 }

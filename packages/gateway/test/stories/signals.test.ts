@@ -84,6 +84,8 @@ test('SS2 session-revoked ends every session that fits the subject: simple or co
       expect(await lives(browser), `${why}: ${name}`).toBe(!ends.includes(name))
     }
   }
+  const reason = 'names neither a user nor a session'
+  expect(given.world.log.events('signal_ignored')).toMatchObject([{ reason }, { reason }])
 }, 60_000)
 
 test('SS2 reaches: all lets an address reach other providers’ sessions; a sid or an opaque user never does', async () => {
