@@ -7,7 +7,7 @@ import type { Browser } from '../../../testkit/src/browser.ts'
 import { FakeClock } from '../../../testkit/src/clock.ts'
 import { type ConfigInput, clientOf } from '../../../testkit/src/config.ts'
 import { type HostileProvider, startHostileProvider } from '../../../testkit/src/hostile-provider.ts'
-import { startTestTransmitter, type TestTransmitter } from '../../../testkit/src/transmitter.ts'
+import { type EventOptions, startTestTransmitter, type TestTransmitter } from '../../../testkit/src/transmitter.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
 
 export interface Person {
@@ -35,10 +35,7 @@ export interface SignalsWorld extends AsyncDisposable {
   signed(claims: object, header?: object): Promise<string>
   readonly corpKey: GenerateKeyPairResult
   /** Pushes an event that the transmitter signs. */
-  push(
-    claims: Readonly<Record<string, unknown>>,
-    ...rest: Parameters<TestTransmitter['event']> extends [unknown, ...infer R] ? R : never
-  ): Promise<Response>
+  push(claims: Readonly<Record<string, unknown>>, options?: EventOptions): Promise<Response>
   readonly seconds: () => number
 }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { clientOf } from '../../../testkit/src/config.ts'
 import { caep, ssf } from '../../../testkit/src/transmitter.ts'
-import { createSignalsWorld, type SignalsWorld } from './signals-world.ts'
+import { createSignalsWorld, revocationToken, revoke, type SignalsWorld } from './signals-world.ts'
 
 const revoked = (extra: object = {}) => ({ events: { [`${caep}session-revoked`]: extra } })
 const opaque = (id: string) => ({ format: 'opaque', id })
@@ -367,6 +368,33 @@ test('SS1 typ with its prefix, several audiences with ours among them, members u
     expect((await push({ sub_id: opaque('ada'), ...revoked(), ...claims }, options)).status).toBe(202)
     expect(await lives(browser)).toBe(false)
   }
+})
+
+test('SS1 GR1 BL2 clocks may differ by a minute: tokens of a little later, or that ran out a little while ago, are good', async () => {
+  await using given = await createSignalsWorld()
+  const { corp, world, push, seconds, signed, signIn, lives } = given
+  const browser = await signIn('ada', { sub: 'ada' })
+  expect((await push({ sub_id: opaque('ada'), iat: seconds() + 50, ...revoked() })).status).toBe(202)
+  expect(await lives(browser)).toBe(false)
+  const subject = { sub_id: issSub(corp.issuer, 'ada') }
+  const ahead = await revocationToken(given, { iat: seconds() + 50, nbf: seconds() + 50 })
+  expect((await revoke(world, ahead, subject)).status).toBe(204)
+  const behind = await revocationToken(given, { iat: seconds() - 350, exp: seconds() - 50 })
+  expect((await revoke(world, behind, subject)).status).toBe(204)
+  const logout = await signed(
+    {
+      iss: corp.issuer,
+      aud: clientOf('corp').clientId,
+      iat: seconds() + 50,
+      exp: seconds() + 170,
+      jti: 'ahead',
+      sub: 'ada',
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    },
+    { typ: 'logout+jwt' },
+  )
+  const body = new URLSearchParams({ logout_token: logout })
+  expect((await fetch(`${world.origin}/auth/backchannel-logout/corp`, { method: 'POST', body })).status).toBe(200)
 })
 
 test('SS4 authorization: a push without the agreed header is refused before its keys are looked at', async () => {
