@@ -1,6 +1,7 @@
 import { decidingClaims } from './access/attributes.ts'
 import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
+import { transmittersOf } from './config/signals-schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import type { Fetch } from './oidc/bounded-fetch.ts'
@@ -15,6 +16,7 @@ import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
+import { createSignals } from './signals/signals.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
 import type { Metrics, ProviderMetrics } from './watch/metrics.ts'
 import { openPlaces } from './watch/places.ts'
@@ -56,6 +58,7 @@ export function createServices(parts: {
     providers,
     refreshTokens: createTokenRefresh({ log, providers, revocation, sessions }),
     revocation,
+    signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: createDpopProofs(now),
     ring,
     cookies: createGatewayCookies(config.session),
@@ -80,6 +83,7 @@ function createProvider(
     config: provider,
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
     decidingClaims: decidingClaims(config),
+    signalClaims: claimsForSignals(config),
     now,
     fetch: countedFetch(metrics, createProviderFetch(provider)),
     onCircuit: metrics.circuit,
@@ -105,6 +109,12 @@ function countedFetch({ request }: ProviderMetrics, fetch: Fetch): Fetch {
       throw error
     }
   }
+}
+
+/** Who may be meant by an e-mail address has a verified one: asked for where somebody may mean them so. */
+function claimsForSignals({ signals }: Config): string[] {
+  const used = transmittersOf(signals).length > 0 || Object.keys(signals.revocation).length > 0
+  return used ? ['email', 'email_verified'] : []
 }
 
 function report(log: EventLog, event: SessionEvent): void {

@@ -37,10 +37,25 @@ export const errors = {
     title: 'Parameter refused',
     hint: 'The member reason says which parameter of the admin API is wrong, and what to write instead.',
   },
+  revocation_invalid: {
+    status: 400,
+    title: 'Revocation request refused',
+    hint: 'Send JSON with sub_id, in the format email, iss_sub or opaque. The log of the gateway says what is wrong.',
+  },
   admin_token_required: {
     status: 401,
     title: 'Admin token required',
     hint: 'Send Authorization: Bearer with the token that is configured as admin.token.',
+  },
+  revocation_unauthorized: {
+    status: 401,
+    title: 'Revocation request not authenticated',
+    hint: 'Send a token that the identity provider signed for this address, once. The log of the gateway says what is wrong.',
+  },
+  revocation_forbidden: {
+    status: 403,
+    title: 'Revocation out of reach',
+    hint: 'The subject is no user whose sessions this caller may end. See reaches under signals.revocation.',
   },
   login_required: { status: 401, title: 'Sign-in required', hint: 'Open loginUrl in the browser window.' },
   session_expired: {

@@ -9,6 +9,7 @@ import { createOwnSessions } from './session/own-sessions.ts'
 import { createSessionInfo } from './session/session-info.ts'
 import { createBackchannelLogout } from './signals/backchannel-logout.ts'
 import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
+import { createGlobalTokenRevocation } from './signals/global-token-revocation.ts'
 
 /**
  * The gateway's own endpoints, below `basePath`: one row each. A path that is not here is 404, a method 405; there are no
@@ -29,6 +30,8 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
     { path: '/session',    methods: ['POST'],   csrf: 'header',         maxBody: 1024, handle: info },
     { path: '/backchannel-logout/*',  methods: ['POST'], csrf: 'none', maxBody: 65_536, handle: createBackchannelLogout(services) },
     { path: '/frontchannel-logout/*', methods: ['GET'],  csrf: 'none', maxBody: 0,      handle: createFrontchannelLogout(services) },
+    { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, handle: createGlobalTokenRevocation(services) },
+    { path: '/signals',    methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: services.signals.push },
     { path: '/logout',     methods: ['POST'],   csrf: 'header-or-form', maxBody: 1024, handle: createLogout(services) },
     { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
     { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },

@@ -7,6 +7,7 @@ import type { KeyRing } from './session/key-ring.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
+import type { Signals } from './signals/signals.ts'
 import type { DpopProofs } from './upstream/dpop-proofs.ts'
 import type { PlaceOf } from './watch/places.ts'
 import type { Tally } from './watch/tally.ts'
@@ -20,6 +21,7 @@ export interface Services {
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs
   readonly revocation: TokenRevocation
+  readonly signals: Signals
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog

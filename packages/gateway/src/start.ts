@@ -106,6 +106,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     })
   }
 
+  const polling = services.signals.start()
+
   const url = `${tls ? 'https' : 'http'}://${hostInUrl(config.listen.host)}:${port}`
   log.info({ event: 'started', url, origin: config.origin, store: store.kind }, 'coatcheck is listening')
   return {
@@ -114,7 +116,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store,
     async close({ graceMs = 10_000 } = {}) {
       clearInterval(sweeper)
-      await server.close({ graceMs })
+      await Promise.all([server.close({ graceMs }), polling.stop()])
       await forwarder.close()
       await services.revocation.close(Math.min(graceMs, 3_000))
       await admin?.close()

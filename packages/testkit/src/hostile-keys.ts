@@ -26,10 +26,15 @@ export async function hostileKeys(clientSecret: string): Promise<HostileKeys> {
   return { ...(await made), clientSecret }
 }
 
-async function make(): Promise<Omit<HostileKeys, 'clientSecret'>> {
+/** Keys of their own, for whoever must not share them. @param kid of the RSA key */
+export async function newHostileKeys(kid: string): Promise<HostileKeys> {
+  return { ...(await make(kid)), clientSecret: '' }
+}
+
+async function make(kid = 'honest-key'): Promise<Omit<HostileKeys, 'clientSecret'>> {
   const [own, stranger] = await Promise.all([pairs(), pairs()])
   const published = {
-    RS256: await publicKey(own, 'RS256', 'honest-key'),
+    RS256: await publicKey(own, 'RS256', kid),
     PS256: await publicKey(own, 'PS256', 'honest-pss-key'),
     ES256: await publicKey(own, 'ES256', 'honest-ec-key'),
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { ProviderConfig } from '../config/schema.ts'
-import type { Fetch } from '../oidc/bounded-fetch.ts'
 import { createProviderFetch } from '../oidc/provider-fetch.ts'
+import { fetchJson } from './fetch-json.ts'
 import type { Finding } from './online.ts'
 import { compareClient } from './online-client.ts'
 
@@ -29,7 +29,7 @@ export type Metadata = z.output<typeof metadataSchema>
 export async function askProvider(name: string, provider: ProviderConfig, timeout: number): Promise<Finding[]> {
   const path = ['providers', name, 'issuer']
   const url = `${provider.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const document = await fetchJson(createProviderFetch(provider), url, timeout)
+  const document = await fetchJson(url, timeout, createProviderFetch(provider))
   if ('failed' in document) return [{ path, message: `${url} ${document.failed}` }]
   const parsed = metadataSchema.safeParse(document.json)
   if (!parsed.success) return [{ path, message: `${url} is not a discovery document` }]
@@ -61,30 +61,4 @@ export async function askProvider(name: string, provider: ProviderConfig, timeou
     })
   }
   return findings
-}
-
-async function fetchJson(fetch: Fetch, url: string, timeout: number): Promise<{ json: unknown } | { failed: string }> {
-  let response: Response
-  try {
-    response = await fetch(url, {
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeout),
-      headers: { accept: 'application/json' },
-    })
-  } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    if (cause instanceof Error && cause.name === 'TimeoutError') return { failed: 'does not answer in time' }
-    return {
-      failed: `cannot be reached: ${cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'}`,
-    }
-  }
-  if (response.status !== 200) {
-    await response.body?.cancel()
-    return { failed: `answers ${response.status}` }
-  }
-  try {
-    return { json: await response.json() }
-  } catch {
-    return { failed: 'answers something that is not JSON' }
-  }
 }

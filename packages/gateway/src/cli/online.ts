@@ -6,6 +6,7 @@ import { connect as connectTls } from 'node:tls'
 import type { Path } from '../config/review.ts'
 import type { Config } from '../config/schema.ts'
 import { askProvider } from './online-provider.ts'
+import { askTransmitters } from './online-transmitter.ts'
 
 /** What `check --online` learned about one place in the configuration. */
 export interface Finding {
@@ -20,10 +21,15 @@ export interface OnlineOptions {
   readonly timeout?: number
 }
 
-/** Asks each provider, upstream and the store, all at the same time. */
+/** Asks each provider, transmitter, upstream and the store, all at the same time. */
 export async function askOnline(config: Config, { timeout = 5_000 }: OnlineOptions = {}): Promise<Finding[]> {
   const providers = Object.entries(config.providers).map(([name, provider]) => askProvider(name, provider, timeout))
-  const findings = await Promise.all([...providers, ...askUpstreams(config, timeout), askStore(config)])
+  const findings = await Promise.all([
+    ...providers,
+    ...askTransmitters(config, timeout),
+    ...askUpstreams(config, timeout),
+    askStore(config),
+  ])
   return findings.flat()
 }
 

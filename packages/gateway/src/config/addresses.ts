@@ -33,6 +33,18 @@ export function upstream() {
   )
 }
 
+/** An address of somebody's server that we call: as long as it is, over TLS. */
+export function serverUrl() {
+  return address('URL', 'https://idp.example.com/keys', (url) => {
+    if (url.protocol === 'http:' && !loopbackHosts.has(url.hostname)) {
+      return `plain http works for localhost, 127.0.0.1 and [::1] only; write https://${url.host}…`
+    }
+    if (url.username !== '' || url.password !== '')
+      return 'a name or password does not stand in an address; remove them'
+    return url.hash === '' ? undefined : 'remove everything from # on'
+  })
+}
+
 /** True for addresses that only this machine can reach. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))

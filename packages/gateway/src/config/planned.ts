@@ -8,7 +8,6 @@ export const plannedKeys = [
   'watch.audit',
   'watch.webhook',
   'watch.rules',
-  'signals',
   'session.binding',
   'providers.*.userPoolId',
   'providers.*.domain',

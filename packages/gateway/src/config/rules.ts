@@ -4,6 +4,7 @@ import { reviewBinding, reviewProvider } from './provider-rules.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
 import type { RoleRule, Sections } from './schema.ts'
+import { reviewSignals } from './signals-rules.ts'
 
 /** The rules that concern more than one key. `warnings`: report those instead of being silent on them. */
 export function reviewConfig(warnings: boolean) {
@@ -15,6 +16,7 @@ export function reviewConfig(warnings: boolean) {
     reviewListeners(config, review)
     reviewRoutes(config, review)
     reviewRoles(config, review)
+    reviewSignals(config, review)
   }
 }
 

@@ -6,6 +6,7 @@ import { accessSchema, createRouteSchema, offlineSchema, routeSchema } from './r
 import { reviewConfig } from './rules.ts'
 import { secret } from './secret.ts'
 import { settle, warning } from './settle.ts'
+import { createSignalsSchema } from './signals-schema.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
 import { filled, headerValue, prefix, providerName, role } from './texts.ts'
 
@@ -160,6 +161,11 @@ function createSections(around: Surroundings) {
       .prefault({})
       .describe('Security headers.'),
     watch: watch.prefault({}).describe('What the gateway notices of its sessions.'),
+    signals: createSignalsSchema(around)
+      .prefault({})
+      .describe(
+        'Shared Signals: who may tell us that sessions are over. The first transmitter stands here, further ones under `transmitters`.',
+      ),
     log: z
       .strictObject({
         level: z
@@ -195,3 +201,4 @@ export type ProviderConfig = z.output<typeof providerSchema>
 export type RouteConfig = z.output<typeof routeSchema>
 export type { Demand } from './route-schema.ts'
 export type RoleRule = Config['roles'][number]
+export type SignalsConfig = Config['signals']

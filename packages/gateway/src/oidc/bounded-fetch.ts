@@ -10,11 +10,12 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /**
  * A fetch that a slow or huge answer can not hold: it rejects with a `ProviderFault`, and follows no redirect (a redirect
- * of the token endpoint would carry the client's secret elsewhere).
+ * of the token endpoint would carry the client's secret elsewhere). A signal of the caller's ends it sooner.
  */
 export function createBoundedFetch(limits: FetchLimits, baseFetch: Fetch = fetch): Fetch {
   return async (url, init) => {
-    const signal = AbortSignal.timeout(limits.timeout)
+    const timeout = AbortSignal.timeout(limits.timeout)
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout
     try {
       const response = await baseFetch(url, { ...init, redirect: 'manual', signal })
       const body = await readBounded(response, limits.maxBytes)

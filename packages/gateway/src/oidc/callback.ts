@@ -9,6 +9,7 @@ import { printable } from '../protocol/printable.ts'
 import { timingSafeEqual } from '../protocol/timing-safe.ts'
 import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
+import { federatedIdentities } from '../session/federated.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
 import { refuseDeep } from './claims-depth.ts'
@@ -182,10 +183,11 @@ export function createCallback(services: Services) {
   async function startSession(
     request: EndpointRequest,
     provider: ProviderClient,
-    { tokens, sub, claims, scopes, authenticatedAt }: SignedIn,
+    { tokens, sub, claims, scopes, authenticatedAt, email }: SignedIn,
   ) {
     const sid = claims.sid
     const acr = claims.acr
+    const federated = federatedIdentities(claims)
     const session = {
       subject: { iss: provider.config.issuer, sub },
       provider: provider.name,
@@ -197,6 +199,8 @@ export function createCallback(services: Services) {
       userAgent: (request.fields.userAgent ?? '').slice(0, 512),
       address: request.address,
       ...(typeof sid === 'string' && { providerSid: sid }),
+      ...(email !== undefined && { email }),
+      ...(federated.length > 0 && { federated }),
       ...(typeof acr === 'string' && { acr }),
     }
     return await sessions.create(session, tokens).catch((cause: unknown) => {

@@ -1,4 +1,6 @@
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { isJsonObject } from '../protocol/strict-json.ts'
+import { readPlain } from './plain-token.ts'
 import { acceptedAlgorithms } from './signature-algorithms.ts'
 
 /** Whose sessions a logout token ends: those of one sign-in (`sid`), or all of a user's at the provider (`sub` alone). */
@@ -34,6 +36,7 @@ export async function verifyLogoutToken(
   keyOf: JWTVerifyGetKey,
   rules: LogoutTokenRules,
 ): Promise<LogoutToken> {
+  readPlain(token)
   const { payload, protectedHeader } = await jwtVerify(token, keyOf, {
     issuer: rules.issuer,
     audience: rules.clientId,
@@ -53,16 +56,12 @@ export async function verifyLogoutToken(
 function checkClaims({ jti, iat = 0, sub, sid, events, ...rest }: JWTPayload, now: number): LogoutToken {
   if (typeof jti !== 'string' || jti === '') throw new Error('jti is not a text')
   if (iat > now + tolerance || iat < now - maxAge) throw new Error('iat is not near now')
-  const ours = isObject(events) ? events[event] : undefined
-  if (!isObject(ours)) throw new Error('events lacks the back-channel logout event')
+  const ours = isJsonObject(events) ? events[event] : undefined
+  if (!isJsonObject(ours)) throw new Error('events lacks the back-channel logout event')
   // With a nonce it would pass for an ID token, or is one. @see §2.4
   if ('nonce' in rest) throw new Error('a logout token has no nonce')
   if (sid !== undefined && (typeof sid !== 'string' || sid === '')) throw new Error('sid is not a text')
   if (sub !== undefined && (typeof sub !== 'string' || sub === '')) throw new Error('sub is not a text')
   if (sid === undefined && sub === undefined) throw new Error('neither sub nor sid')
   return { jti, iat, sid: sid as string | undefined, sub }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

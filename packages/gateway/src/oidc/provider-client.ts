@@ -1,3 +1,4 @@
+import type { JWTVerifyGetKey } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { wanted } from '../access/attributes.ts'
 import type { ProviderConfig } from '../config/schema.ts'
@@ -34,6 +35,8 @@ export interface ProviderClient {
   openSignedResponse(response: string): Promise<URLSearchParams>
   /** @throws Error that says which rule the token breaks, or a `ProviderFault` */
   verifyLogoutToken(token: string): Promise<LogoutToken>
+  /** The provider's key for another token that it signed; rejects with a `ProviderFault` when its keys can't be had. */
+  readonly keyOf: JWTVerifyGetKey
   /** Tells the provider that a token is over. Never rejects. */
   readonly revoke: Revoke
   /** RP-initiated logout; undefined where the provider has none. Throws a `ProviderFault` when it was never reached. */
@@ -44,10 +47,12 @@ export interface ProviderClientOptions extends ProviderLinkOptions {
   readonly name: string
   /** Claims by which access is decided: UserInfo is asked when an ID token lacks one, at sign-in and at a refresh. */
   readonly decidingClaims: readonly string[]
+  /** Claims by which others may name the user, see signals/. */
+  readonly signalClaims?: readonly string[]
 }
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
-  const { config, decidingClaims, name, now } = options
+  const { config, decidingClaims, name, now, signalClaims = [] } = options
   const needed = wanted(decidingClaims)
   const link = createProviderLink(options)
   const { keys, metadata } = link
@@ -70,9 +75,11 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     })
   }
 
+  const keyOf: JWTVerifyGetKey = async (header, input) => await keys.keyOf(await metadata.get(), header, input)
+
   async function checkLogoutToken(token: string): Promise<LogoutToken> {
     const server = await metadata.get()
-    return await verifyLogoutToken(token, (header, input) => keys.keyOf(server, header, input), {
+    return await verifyLogoutToken(token, keyOf, {
       issuer: config.issuer,
       clientId: config.clientId,
       typ: config.logout.typ,
@@ -88,11 +95,12 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     newBindingKey: () => newBindingKey(link),
     authorizationUrl: (login, hints) => authorizationUrl(link, login, hints),
     checkCallback,
-    redeem: (callback) => redeem(link, callback, [...config.claims, ...needed]),
+    redeem: (callback) => redeem(link, callback, [...config.claims, ...needed, ...signalClaims]),
     decidingClaims,
     refresh: (tokens, sub) => refresh(link, { tokens, sub }, needed),
     openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,
+    keyOf,
     revoke: createRevocation(link, options.fetch),
     logoutUrl: (logout) => endSessionUrl(link, logout),
   }

@@ -1,4 +1,5 @@
 import * as oauth from 'oauth4webapi'
+import { verifiedEmail } from '../session/email.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
 import { type ClaimsNow, claimsNow } from './claims-now.ts'
@@ -29,6 +30,8 @@ export interface SignedIn {
   readonly scopes: readonly string[]
   /** Milliseconds since the epoch, when the provider says so. */
   readonly authenticatedAt: number | undefined
+  /** The address that the provider vouches for: normalised, and verified by it. */
+  readonly email: string | undefined
 }
 
 export type Refresh =
@@ -74,6 +77,8 @@ export async function redeem(
     claims: { ...known, ...(idClaims as unknown as JsonObject) },
     scopes: (answer.scope ?? config.scope).split(' '),
     authenticatedAt: idClaims.auth_time === undefined ? undefined : idClaims.auth_time * 1000,
+    // Address and verification from one source: what one document calls verified says nothing of another's address.
+    email: verifiedEmail(idClaims as unknown as JsonObject) ?? verifiedEmail(known),
   }
 }
 

@@ -23,7 +23,13 @@ export interface KeyRing {
   combine(keyId: string, secret: string, purpose: string): Buffer | undefined
 }
 
-export type KeyPurpose = 'session-record' | 'login-transaction' | 'log-hash' | 'token-revocation' | 'admin-cursor'
+export type KeyPurpose =
+  | 'session-record'
+  | 'login-transaction'
+  | 'log-hash'
+  | 'token-revocation'
+  | 'admin-cursor'
+  | 'signals-state'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]

@@ -7,6 +7,13 @@ export interface Subject {
   readonly sub: string
 }
 
+/** Who somebody is at the provider behind their provider: Okta's user behind a Cognito user pool. */
+export interface FederatedIdentity {
+  /** The name that the provider in between gives to the one behind it. */
+  readonly provider: string
+  readonly sub: string
+}
+
 /** What the gateway knows of a session without the browser's cookie. Times are milliseconds since the epoch. */
 export interface SessionRecord {
   readonly subject: Subject
@@ -14,6 +21,9 @@ export interface SessionRecord {
   readonly provider: string
   /** The provider's own session id (`sid` of the ID token). */
   readonly providerSid?: string
+  /** The user's address, normalised, if the provider verified it. For finding sessions, never for telling who someone is. */
+  readonly email?: string
+  readonly federated?: readonly FederatedIdentity[]
   readonly createdAt: number
   /** When the user last proved who they are (`auth_time`). */
   readonly authenticatedAt: number

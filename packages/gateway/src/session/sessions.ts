@@ -56,6 +56,8 @@ export interface Sessions {
   ofUser(subject: Subject): Promise<ListedSession[]>
   /** The live sessions that began with one sign-in at a provider. */
   ofProviderSid(iss: string, sid: string): Promise<ListedSession[]>
+  /** The live sessions under any index of indices.ts. */
+  underIndex(index: string): Promise<ListedSession[]>
   /** When the session ends if nothing more happens; milliseconds since the epoch. */
   expiry(session: LiveSession): { idleExpiresAt: number; expiresAt: number }
   handleOf(id: SessionId): string
@@ -193,6 +195,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     end,
     ofUser: (subject) => listed(userIndex(subject)),
     ofProviderSid: (iss, sid) => listed(providerSidIndex(iss, sid)),
+    underIndex: listed,
     expiry: (session) => ({
       idleExpiresAt: expiresAt(session.lastSeenAt, session.record.absoluteExpiresAt, timeouts),
       expiresAt: session.record.absoluteExpiresAt,

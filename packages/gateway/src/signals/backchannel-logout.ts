@@ -8,6 +8,10 @@ import type { ProviderClient } from '../oidc/provider-client.ts'
 import { json } from '../protocol/json-response.ts'
 import { printable } from '../protocol/printable.ts'
 import type { Services } from '../services.ts'
+import type { ListedSession } from '../session/sessions.ts'
+import { endSessions } from './end-sessions.ts'
+import { isMediaType } from './media-type.ts'
+import { createOnce } from './once.ts'
 
 /** A `jti` is remembered for longer than a token with it could be taken for new; milliseconds. */
 const rememberFor = 30 * 60_000
@@ -17,24 +21,20 @@ const rememberFor = 30 * 60_000
  * when there is nothing to end any more. @see OpenID Connect Back-Channel Logout §2.5–2.8
  */
 export function createBackchannelLogout(services: Services) {
-  const { log, now, providers, sessions, store } = services
+  const { log, now, providers, sessions } = services
+  const once = createOnce(services)
 
   return async (request: EndpointRequest): Promise<Respond> => {
     const provider = providers.get(request.name)
     if (!provider) throw new Refusal('not_found')
     const token = await verified(provider, request)
-    const claim = `logout:${provider.config.issuer} ${token.jti}`
-    try {
-      if (!(await store.claim(claim, now() + rememberFor))) throw invalid('this token was used already')
-      const ended = await endSessions(provider, token).catch(async (fault: unknown) => {
-        // Not done, so the provider may try again with the same token.
-        await store.release(claim)
-        throw fault
-      })
+    const first = await once(`logout:${provider.config.issuer} ${token.jti}`, now() + rememberFor, async () => {
+      const ended = await endSessions(sessions, () => find(provider, token), 'provider-logout')
       log.info({ event: 'authn_backchannel_logout', provider: provider.name, ended, requestId: request.requestId })
-    } catch (cause) {
-      throw cause instanceof Refusal ? cause : new Refusal('store_unavailable', { cause })
-    }
+    }).catch((cause: unknown) => {
+      throw new Refusal('store_unavailable', { cause })
+    })
+    if (!first) throw invalid('this token was used already')
     return json(200, {})
   }
 
@@ -42,7 +42,7 @@ export function createBackchannelLogout(services: Services) {
     const form = new URLSearchParams(Buffer.from(request.body).toString())
     refuseDuplicates(form)
     const token = form.get('logout_token')
-    if (!request.fields.contentType?.startsWith('application/x-www-form-urlencoded') || !token) {
+    if (!isMediaType(request.fields.contentType, 'application/x-www-form-urlencoded') || !token) {
       throw invalid('no logout_token in an urlencoded form')
     }
     try {
@@ -55,17 +55,18 @@ export function createBackchannelLogout(services: Services) {
     }
   }
 
-  async function endSessions(provider: ProviderClient, { sid, sub }: LogoutToken): Promise<number> {
+  /**
+   * With a sid it is that sign-in, and a sub beside it must be its user: a sid alone could be another provider user's. Sessions
+   * of that user for which the provider never named a sid can't be told apart from it, so they end as well.
+   */
+  async function find(provider: ProviderClient, { sid, sub }: LogoutToken): Promise<ListedSession[]> {
     const { issuer: iss } = provider.config
-    // With a sid it is that sign-in, and a sub beside it must be its user: a sid alone could be another provider user's.
-    const found =
-      sid === undefined ? await sessions.ofUser({ iss, sub: String(sub) }) : await sessions.ofProviderSid(iss, sid)
-    let ended = 0
-    for (const { id, record } of found) {
-      if (record.provider !== provider.name || (sub !== undefined && record.subject.sub !== sub)) continue
-      if (await sessions.end(id, 'provider-logout')) ended++
-    }
-    return ended
+    const bySid = sid === undefined ? [] : await sessions.ofProviderSid(iss, sid)
+    const ofUser = sub === undefined ? [] : await sessions.ofUser({ iss, sub })
+    const meant = [...bySid, ...ofUser.filter(({ record }) => sid === undefined || record.providerSid === undefined)]
+    return meant.filter(
+      ({ record }) => record.provider === provider.name && (sub === undefined || record.subject.sub === sub),
+    )
   }
 }
 

@@ -3,6 +3,7 @@ import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { refuseDuplicates } from '../oidc/login-start.ts'
 import type { Services } from '../services.ts'
+import { endSessions } from './end-sessions.ts'
 
 /**
  * `GET /auth/frontchannel-logout/{provider}?iss=…&sid=…`: the provider's sign-out page loads it in a frame. Cookies don't
@@ -17,7 +18,7 @@ export function createFrontchannelLogout({ log, providers, sessions }: Services)
     const { issuer } = provider.config
     const [iss, sid] = [request.parameters.get('iss'), request.parameters.get('sid')]
     if ((iss === null) !== (sid === null)) throw new Refusal('bad_request', { cause: 'iss and sid: both or neither' })
-    if (iss === issuer && sid !== null && sid !== '') await endSessions(provider.name, issuer, sid)
+    if (iss === issuer && sid !== null && sid !== '') await end(provider.name, issuer, sid)
     return {
       kind: 'respond',
       status: 200,
@@ -32,14 +33,12 @@ export function createFrontchannelLogout({ log, providers, sessions }: Services)
     }
   }
 
-  async function endSessions(provider: string, iss: string, sid: string): Promise<void> {
-    try {
-      for (const { id, record } of await sessions.ofProviderSid(iss, sid)) {
-        if (record.provider === provider) await sessions.end(id, 'provider-logout')
-      }
-      log.info({ event: 'authn_frontchannel_logout', provider })
-    } catch (cause) {
+  async function end(provider: string, iss: string, sid: string): Promise<void> {
+    const find = async () =>
+      (await sessions.ofProviderSid(iss, sid)).filter(({ record }) => record.provider === provider)
+    const ended = await endSessions(sessions, find, 'provider-logout').catch((cause: unknown) => {
       throw new Refusal('store_unavailable', { cause })
-    }
+    })
+    log.info({ event: 'authn_frontchannel_logout', provider, ended })
   }
 }

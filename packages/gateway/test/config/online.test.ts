@@ -239,3 +239,24 @@ test('a store is opened and pinged where it exists, and not created where it doe
     lines: [expect.stringContaining('store.path: the store cannot be used')],
   })
 })
+
+test('SS1 a transmitter is asked where its keys are, unless that is configured', async () => {
+  await using provider = await local((url) => ({ body: metadata(url) }))
+  await using other = await local((url) => ({ body: metadata(`${url}/x`) }))
+  await using keyless = await local((url) => ({ body: JSON.stringify({ issuer: url }) }))
+  await using broken = await local(() => ({ body: '[]' }))
+  const at = async (transmitter: string, keys: object = {}) => {
+    const signals = { transmitter, audience: 'x', provider: 'corp', ...keys }
+    const { status, lines } = await check(provider.url, provider.url, { signals })
+    return [status, ...lines]
+  }
+  const url = (server: Local) => `${server.url}/.well-known/ssf-configuration`
+  expect(await at(provider.url)).toEqual([0])
+  expect(await at(other.url)).toEqual([
+    1,
+    `signals.transmitter: the transmitter says that its issuer is "${other.url}/x"; write exactly that`,
+  ])
+  expect(await at(keyless.url)).toEqual([1, 'signals.jwksUri: the transmitter names no jwks_uri; write it here'])
+  expect(await at(broken.url)).toEqual([1, `signals.transmitter: ${url(broken)} is not a transmitter's configuration`])
+  expect(await at(broken.url, { jwksUri: `${broken.url}/jwks` })).toEqual([0])
+})

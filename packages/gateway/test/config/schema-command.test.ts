@@ -32,7 +32,7 @@ test('every key has a description', async () => {
   const bare: string[] = []
   const visit = (schema: JsonSchema, path: string): void => {
     for (const [key, inner] of Object.entries(schema.properties ?? {})) {
-      if (!inner.description && !path.endsWith('Secret') && !path.endsWith('token')) bare.push(`${path}.${key}`)
+      if (!inner.description && !/(Secret|token|authorization)$/.test(path)) bare.push(`${path}.${key}`)
       visit(inner, `${path}.${key}`)
     }
     for (const inner of [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])]) visit(inner, path)

@@ -37,10 +37,18 @@ async function logoutWorld(config: object = {}, store: 'memory' | 'lmdb' = 'memo
       .setProtectedHeader({ alg: 'RS256', kid: 'logout', typ: 'logout+jwt', ...header })
       .sign(privateKey)
   }
+  /** Claims as they are written, whatever a serialiser would make of them. */
+  async function sign(claims: string): Promise<string> {
+    const part = (text: string) => Buffer.from(text).toString('base64url')
+    const input = `${part('{"alg":"RS256","kid":"logout","typ":"logout+jwt"}')}.${part(claims)}`
+    const signature = await crypto.subtle.sign('RSASSA-PKCS1-v1_5', privateKey, Buffer.from(input))
+    return `${input}.${Buffer.from(signature).toString('base64url')}`
+  }
   return {
     world,
     provider,
     token,
+    sign,
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]()
       await provider.close()
@@ -274,4 +282,73 @@ test('LO7 front-channel: iss and sid both or neither, a foreign one is ignored, 
     `default-src 'none'; frame-ancestors ${new URL(provider.issuer).origin}`,
   )
   expect((await user.fetch('/api/echo')).status).toBe(401)
+})
+
+test('BL4 a sign-in whose sid the provider never told can not be told apart: with sub beside it, it ends too', async () => {
+  await using given = await logoutWorld()
+  const { world, provider, token } = given
+  provider.twist.claims = { sub: 'mallory' }
+  const silent = world.browser('silent')
+  const start = await silent.visit('/auth/login', { from: world.origin, follow: false })
+  await silent.visit(provider.authorizeRedirect(start.location ?? ''), { follow: false })
+  const other = await signIn(given, 'other', 'session-2')
+  const bob = await signIn(given, 'bob', 'session-3', 'bob')
+  expect((await send(world, await token({ sub: undefined }))).status).toBe(200)
+  expect((await silent.fetch('/api/echo')).status).toBe(200)
+  expect((await send(world, await token())).status).toBe(200)
+  expect((await silent.fetch('/api/echo')).status).toBe(401)
+  for (const browser of [other, bob]) expect((await browser.fetch('/api/echo')).status).toBe(200)
+})
+
+test('BL2 peers: a claim that stands twice, a type of content that only begins like a form: refused', async () => {
+  await using given = await logoutWorld()
+  const { world, token, sign } = given
+  const user = await signIn(given, 'user', 'session-1')
+  const claims = Buffer.from((await token()).split('.')[1] ?? '', 'base64url').toString()
+  for (const twice of ['{"sub":"bob",', '{"nonce":null,"nonce":"n",', '{"\\u0073id":"session-9",']) {
+    expect((await send(world, await sign(claims.replace('{', twice)))).status, twice).toBe(400)
+  }
+  const form = { 'content-type': 'application/x-www-form-urlencodedx' }
+  expect((await post(world, `logout_token=${await token()}`, form)).status).toBe(400)
+  expect((await user.fetch('/api/echo')).status).toBe(200)
+  const typed = { 'content-type': 'Application/X-WWW-Form-Urlencoded; charset=UTF-8' }
+  expect((await post(world, `logout_token=${await token()}`, typed)).status).toBe(200)
+  expect((await user.fetch('/api/echo')).status).toBe(401)
+})
+
+test('BL1 peers: many sessions of one user, all found and all ended; the same sub and sid at another provider stay', async () => {
+  await using given = await logoutWorld({ session: { perUser: { max: 50 } } })
+  const { world, token } = given
+  const browsers = []
+  for (let n = 0; n < 15; n++) browsers.push(await signIn(given, `b${n}`, `session-${n % 4}`))
+  expect((await send(world, await token({ sid: 'session-2' }))).status).toBe(200)
+  const after = await Promise.all(browsers.map(async (browser) => (await browser.fetch('/api/echo')).status))
+  expect(after).toEqual(browsers.map((_, n) => (n % 4 === 2 ? 401 : 200)))
+  expect((await send(world, await token({ sid: undefined }))).status).toBe(200)
+  for (const browser of browsers) expect((await browser.fetch('/api/echo')).status).toBe(401)
+  expect(world.log.events('authn_backchannel_logout').map((line) => line.ended)).toEqual([4, 11])
+})
+
+test('BL1 LO7 GR1 SS4 none of these endpoints looks at a cookie: a browser’s session is neither used, renewed nor ended by it', async () => {
+  await using given = await logoutWorld({ session: { rotate: '1s' } })
+  const { world, provider } = given
+  const user = await signIn(given, 'user', 'session-1')
+  world.clock.advance(5_000)
+  const iss = encodeURIComponent(provider.issuer)
+  const from = 'https://evil.test/'
+  const attempts = [
+    await user.fetch('/auth/backchannel-logout/evil', { method: 'POST', csrf: false, from, body: 'logout_token=x' }),
+    await user.fetch('/auth/global-token-revocation/evil', { method: 'POST', csrf: false, from, body: '{}' }),
+    await user.fetch('/auth/signals', { method: 'POST', csrf: false, from, body: 'x' }),
+    await user.visit('/auth/frontchannel-logout/evil', { from, follow: false }),
+    await user.visit(`/auth/frontchannel-logout/evil?iss=${iss}&sid=session-9`, { from, follow: false }),
+  ]
+  expect(attempts.map((answer) => answer.status)).toEqual([400, 401, 404, 200, 200])
+  for (const answer of attempts) {
+    expect(answer.headers('set-cookie')).toEqual([])
+    expect(answer.header('access-control-allow-origin')).toBeUndefined()
+  }
+  expect(world.log.events('session_renewed')).toEqual([])
+  expect(world.log.events('session_ended')).toEqual([])
+  expect((await user.fetch('/api/echo')).status).toBe(200)
 })
