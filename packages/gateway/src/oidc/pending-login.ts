@@ -11,7 +11,7 @@ import type { SessionId } from '../session/store.ts'
 export interface PendingLogin {
   readonly id: string
   readonly provider: string
-  /** 256 random bits in base64url, led by `id`. */
+  /** `id` and 256 random bits in base64url. */
   readonly state: string
   readonly nonce: string
   /** PKCE. @see RFC 7636 */
@@ -40,8 +40,6 @@ export const loginCookiePrefix = '__Host-login-'
 /** Ten minutes to type a password and find a second factor. */
 export const loginLifetime = 10 * 60_000
 
-const idLength = 12
-
 export function newPendingLogin(
   input: Pick<PendingLogin, 'provider' | 'returnTo' | 'silent' | 'stepUp'> & {
     previous: SessionId | undefined
@@ -66,11 +64,6 @@ export function newPendingLogin(
     ...(input.previous !== undefined && { previous: input.previous }),
     ...(input.stepUp !== undefined && { stepUp: input.stepUp }),
   }
-}
-
-/** Which login cookie a state belongs to; undefined if it is no state of ours. */
-export function loginIdOf(state: string): string | undefined {
-  return /^[\w-]{55}$/.test(state) ? state.slice(0, idLength) : undefined
 }
 
 /** S256 of the verifier. @see RFC 7636 §4.2 */
