@@ -1,6 +1,7 @@
 import * as client from 'openid-client'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type HostileProvider, startHostileProvider, type Twists } from '../src/hostile-provider.ts'
+import { formsOf, selfSubmitting } from '../src/html.ts'
 import { credentials, startPlainRp } from './plain-rp.ts'
 
 let provider: HostileProvider
@@ -74,4 +75,47 @@ test('it insists on PKCE and on the client secret', async () => {
   const body = new URLSearchParams({ grant_type: 'authorization_code', code: 'x' })
   const answer = await fetch(`${provider.issuer}/token`, { method: 'POST', body })
   expect(answer.status).toBe(401)
+})
+
+test.each(['RS256', 'PS256', 'ES256'] as const)('it signs by %s, and a strict client takes that', async (alg) => {
+  expect(await signIn({ alg })).toMatchObject({ subject: 'mallory' })
+  await expect(signIn({ alg, signature: 'flipped-bit' })).rejects.toThrow()
+  await expect(signIn({ alg, signature: 'stranger' })).rejects.toThrow()
+})
+
+test('a refresh token works once, for a new one and tokens about the same sign-in', async () => {
+  await using rp = await startPlainRp(async () => provider.issuer, 'openid offline_access')
+  client.enableNonRepudiationChecks(rp.config)
+  const first = await rp.redeem(provider.authorizeRedirect((await rp.begin()).href))
+  const second = await client.refreshTokenGrant(rp.config, first.refresh_token ?? '')
+  expect(second.claims()).toMatchObject({ sub: 'mallory', auth_time: first.claims()?.auth_time })
+  expect(second.refresh_token).not.toBe(first.refresh_token)
+  await expect(client.refreshTokenGrant(rp.config, first.refresh_token ?? '')).rejects.toThrow()
+  provider.twist.refreshed = { iss: 'https://evil.example' }
+  await expect(client.refreshTokenGrant(rp.config, second.refresh_token ?? '')).rejects.toThrow()
+})
+
+test('a signed response is one that a strict client takes, and a twisted one is not', async () => {
+  const answer = async (response: Partial<Twists>['response']) => {
+    await using rp = await startPlainRp(async () => provider.issuer)
+    client.useJwtResponseMode(rp.config)
+    if (response) provider.twist.response = response
+    const { mode, parameters } = await provider.authorize((await rp.begin()).href)
+    expect([mode, [...parameters.keys()]]).toEqual(['jwt', ['response']])
+    return rp.redeem(`${rp.redirectUri}?${parameters}`)
+  }
+  expect((await answer(undefined)).claims()?.sub).toBe('mallory')
+  await expect(answer({ signature: 'stranger' })).rejects.toThrow()
+  await expect(answer({ claims: { aud: 'other' } })).rejects.toThrow()
+})
+
+test('with form_post the answer is a page that posts itself', async () => {
+  await using rp = await startPlainRp(async () => provider.issuer)
+  const asked = await rp.begin()
+  asked.searchParams.set('response_mode', 'form_post')
+  const page = await (await fetch(asked)).text()
+  const [form] = formsOf(page)
+  expect([form?.method, form?.action]).toEqual(['POST', rp.redirectUri])
+  expect(form?.fields.map(([name]) => name)).toEqual(['state', 'code', 'iss'])
+  expect(selfSubmitting(page)).toEqual(form)
 })

@@ -12,7 +12,7 @@ import type { DpopKey } from './dpop-key.ts'
 export interface PendingLogin {
   readonly id: string
   readonly provider: string
-  /** 256 random bits in base64url, led by `id`. */
+  /** `id` and 256 random bits in base64url. */
   readonly state: string
   readonly nonce: string
   /** PKCE. @see RFC 7636 */
@@ -43,8 +43,6 @@ export const loginCookiePrefix = '__Host-login-'
 /** Ten minutes to type a password and find a second factor. */
 export const loginLifetime = 10 * 60_000
 
-const idLength = 12
-
 export function newPendingLogin(
   input: Pick<PendingLogin, 'provider' | 'returnTo' | 'silent' | 'stepUp'> & {
     previous: SessionId | undefined
@@ -71,11 +69,6 @@ export function newPendingLogin(
     ...(input.stepUp !== undefined && { stepUp: input.stepUp }),
     ...(input.dpopKey !== undefined && { dpopKey: input.dpopKey }),
   }
-}
-
-/** Which login cookie a state belongs to; undefined if it is no state of ours. */
-export function loginIdOf(state: string): string | undefined {
-  return /^[\w-]{55}$/.test(state) ? state.slice(0, idLength) : undefined
 }
 
 /** S256 of the verifier. @see RFC 7636 §4.2 */

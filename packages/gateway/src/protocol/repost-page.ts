@@ -28,7 +28,8 @@ export function repostPage(action: string, fields: Iterable<readonly [name: stri
 <div class="text">
 <h1>One moment…</h1>
 <form method="post" action="${escapeHtml(action)}">
-${inputs.join('')}<button class="button">Continue</button>
+${inputs.join('')}<p>If nothing happens, press the button.</p>
+<button class="button">Continue</button>
 </form>
 </div>
 </main>

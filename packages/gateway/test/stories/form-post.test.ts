@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { clientOf } from '../../../testkit/src/config.ts'
 import { formsOf } from '../../../testkit/src/html.ts'
 import type { Page } from '../../../testkit/src/page.ts'
+import { rawRequest, statusesOf } from '../../../testkit/src/raw.ts'
 import { createWorld } from '../../../testkit/src/world.ts'
 import { REPOST_SCRIPT } from '../../src/protocol/repost-page.ts'
 import { createHostileWorld, type HostileWorld } from './hostile-world.ts'
@@ -97,6 +98,26 @@ test('FX2 form_post: fields that were stolen on their way are worth nothing in a
   expect(provider.tokenRequests).toBe(0)
   expect((await browser.visit('/auth/callback/evil', posting(hostile, fields))).status).toBe(200)
   expect((await browser.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
+})
+
+test('CB3 form_post without Fetch Metadata: the mark in the address alone ends it, so that an older browser does not post for ever', async () => {
+  await using hostile = await createHostileWorld(evilPosts)
+  const { world } = hostile
+  const { fields } = await answered(hostile)
+  const post = (target: string) => {
+    const head = [
+      `POST ${target} HTTP/1.1`,
+      `Host: ${new URL(world.origin).host}`,
+      'Connection: close',
+      'Accept: text/html',
+    ]
+    const type = `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${fields.toString().length}`
+    return rawRequest(world.port, `${head.join('\r\n')}\r\n${type}\r\n\r\n${fields}`)
+  }
+  const first = await post('/auth/callback/evil')
+  expect([statusesOf(first), formsOf(first)[0]?.action]).toEqual([[200], '/auth/callback/evil?again=1'])
+  const second = await post('/auth/callback/evil?again=1')
+  expect([statusesOf(second), formsOf(second)]).toEqual([[400], []])
 })
 
 test('CB1 form_post: posted twice, late, or with a state of nobody: no second token request; who is signed in goes on', async () => {

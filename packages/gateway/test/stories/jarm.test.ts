@@ -40,6 +40,11 @@ const seconds = () => Math.floor(Date.now() / 1000)
 /** JARM §2.4, and what attackers do to JWTs. */
 const broken: { name: string; response: Twists['response']; reason: RegExp }[] = [
   { name: 'iss of another', response: { claims: { iss: 'https://idp.example' } }, reason: /"iss"/ },
+  {
+    name: 'iss of another, before its state is looked at',
+    response: { claims: { iss: 'https://x', state: 'y' } },
+    reason: /"iss"/,
+  },
   { name: 'iss missing', response: { claims: { iss: undefined } }, reason: /"iss"/ },
   { name: 'aud of another', response: { claims: { aud: 'other' } }, reason: /aud/ },
   { name: 'aud missing', response: { claims: { aud: undefined } }, reason: /"aud"/ },
