@@ -1,3 +1,6 @@
+import type { GatewayRequest } from './request.ts'
+import type { LiveSession } from './session/record.ts'
+
 /**
  * What the guard decides, and all that a carrier needs to carry it out. A carrier streams bytes; it decides nothing.
  */
@@ -27,8 +30,21 @@ export interface Forward {
   readonly requestId: string
   /** That error is for a person to read: a page. */
   readonly navigation: boolean
+  /** Says what becomes of a 401 of the upstream. One function for all requests of a route: what it asks is below. */
+  readonly unauthorized?: Unauthorized | undefined
+  readonly request?: GatewayRequest
+  readonly session?: LiveSession | undefined
   readonly sent?: Sent
 }
+
+/**
+ * A second decision, on the head of an upstream's 401 (name, value, …). Undefined: the answer goes on to the client as it is.
+ * `repeatable`: nothing is lost or done twice if the request is sent again. It never rejects.
+ */
+export type Unauthorized = (
+  forward: Forward,
+  answer: { readonly headers: RawHeaders; readonly repeatable: boolean },
+) => Forward | Respond | undefined | Promise<Forward | Respond | undefined>
 
 /** How an upstream's answer is changed on its way to the browser. */
 export interface ResponseRules {

@@ -1,12 +1,10 @@
-import { type Shortfall, stepUpChallenge, stepUpUrl } from './access/assurance.ts'
 import { clientAddress } from './access/client-address.ts'
-import { pageOf } from './access/login-url.ts'
 import { createRouteMap } from './access/route-map.ts'
+import { askStepUp } from './access/step-up.ts'
 import { createTrustedProxies } from './access/trusted-proxies.ts'
 import type { Decision } from './decision.ts'
 import { createEndpoints } from './endpoints.ts'
 import { Refusal } from './errors.ts'
-import { redirect } from './oidc/redirect.ts'
 import { AMBIGUOUS, isGatewayCookie } from './protocol/cookies.ts'
 import { csrfRefusal } from './protocol/csrf.ts'
 import type { RequestHead } from './protocol/head.ts'
@@ -125,18 +123,10 @@ export function createGuard(services: Services): Guard {
     if (!route.allows(session.record.roles))
       throw new Refusal('access_denied', { cause: 'none of the roles of the route' })
     const shortfall = route.lacks(session.record, now())
-    if (shortfall !== undefined) return stepUp(request, navigation, shortfall)
+    if (shortfall !== undefined) return askStepUp(config, request, shortfall)
     sessions.touch(session)
     const decision = route.carryOut(request, session)
     return opened.rotationDue ? rotated(request, session, decision) : decision
-  }
-
-  function stepUp(request: GatewayRequest, navigation: boolean, shortfall: Shortfall): Decision {
-    if (navigation) return redirect(stepUpUrl(config.basePath, request.path + request.query, shortfall))
-    throw new Refusal('step_up_required', {
-      members: { stepUpUrl: stepUpUrl(config.basePath, pageOf(request, config.origin), shortfall) },
-      headers: ['WWW-Authenticate', stepUpChallenge(shortfall)],
-    })
   }
 
   async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {

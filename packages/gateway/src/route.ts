@@ -7,6 +7,7 @@ import { securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession, SessionRecord } from './session/record.ts'
+import { createUnauthorized } from './unauthorized.ts'
 import { createForward } from './upstream/forward.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
@@ -34,7 +35,11 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     // Files change nothing when they are fetched, and a page's own <script src> can't send a header.
     return { ...shared, csrf: 'off', carryOut: createStatic(config, config.static, services) }
   }
-  return { ...shared, csrf: config.csrf, carryOut: createForward(config, services) }
+  return {
+    ...shared,
+    csrf: config.csrf,
+    carryOut: createForward(config, services, createUnauthorized(config, services)),
+  }
 }
 
 function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {

@@ -16,6 +16,8 @@ export interface Surroundings {
    * time, and the dead tables keep dead exchanges alive until the next full collection (a tenth of all CPU time).
    */
   readonly running: Exchange[]
+  /** Sends the request again, as decided anew. */
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
   unavailable(code: UpstreamFailure, decision: Forward): Respond
   failed(error: Error, decision: Forward): void
   /** The upstream sent a header that none should send. */
@@ -39,12 +41,16 @@ export class Exchange implements Abortable {
   #resume: (() => void) | undefined
   /** The tick of the last sign of life. */
   #seen: number
-  #state: 'waiting' | 'streaming' | 'over' = 'waiting'
+  /** `held`: the upstream said 401, and the guard thinks about it. */
+  #state: 'waiting' | 'held' | 'streaming' | 'over' = 'waiting'
   /** Bytes of the answer still to come; -1 if the upstream did not say. */
   #left = -1
   #flushed = false
   #paused = false
   #endless = false
+  #complete = false
+  /** The upstream's connection ended while its 401 was held. */
+  #broken: Error | undefined
   #place: number
 
   constructor(around: Surroundings, connection: Connection, parties: [IncomingMessage, ServerResponse, Forward]) {
@@ -73,7 +79,7 @@ export class Exchange implements Abortable {
     // A client that is slow to send is not the upstream's fault; the server looks after those.
     const { body } = this
     const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
-    if (this.#state === 'waiting' && sending) return
+    if (this.#state === 'held' || (this.#state === 'waiting' && sending)) return
     this.#fail('upstream_timeout')
   }
 
@@ -103,17 +109,64 @@ export class Exchange implements Abortable {
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
-    const response = this.#response
     const headers = this.#decode(raw)
     this.#seen = this.#around.now
     this.#resume = resume
+    if (status === 401 && this.#decision.unauthorized !== undefined) return this.#askAgain(headers)
+    this.#begin(status, headers)
+    return true
+  }
+
+  #begin(status: number, headers: string[]): void {
+    const response = this.#response
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.#decision.response, this.#around.flagged))
     this.#state = 'streaming'
     // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
     process.nextTick(flush, this)
-    return true
+  }
+
+  /** The upstream's 401 waits unread until the guard has said what becomes of it. */
+  #askAgain(headers: string[]): boolean {
+    const said = this.#decision.unauthorized?.(this.#decision, { headers, repeatable: this.#isRepeatable() })
+    if (said instanceof Promise) {
+      this.#state = 'held'
+      void said.then((decision) => {
+        if (this.#state !== 'held') return
+        this.#seen = this.#around.now
+        if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
+        else this.#settle(decision, headers)
+        if (decision !== undefined) return
+        if (this.#complete) this.onComplete()
+        else this.#resume?.()
+      })
+      return false
+    }
+    this.#settle(said, headers)
+    return said === undefined
+  }
+
+  #settle(said: Forward | Respond | undefined, headers: string[]): void {
+    if (said === undefined) {
+      this.#begin(401, headers)
+      return
+    }
+    this.#over()
+    // Nobody wants the rest of the 401, be it endless.
+    this.#abort?.()
+    this.body?.destroy()
+    if (said.kind === 'forward') this.#around.forward(this.#request, this.#response, said)
+    else respond(this.#request, this.#response, said, this.#decision.response.add)
+  }
+
+  /**
+   * Twice is as good as once, and all of it can be sent again. A client that was invited to send its body (`Expect`) is not
+   * invited twice. @see RFC 9110 §9.2.2
+   */
+  #isRepeatable(): boolean {
+    const { method, headers } = this.#request
+    return this.body === null && headers.expect === undefined && IDEMPOTENT.has(method as string)
   }
 
   onData(chunk: Buffer): boolean {
@@ -132,6 +185,11 @@ export class Exchange implements Abortable {
   }
 
   onComplete(): void {
+    // There is no body to hold back behind the 401 of a HEAD.
+    if (this.#state === 'held') {
+      this.#complete = true
+      return
+    }
     this.#flushed = true
     if (!this.#response.writableEnded) this.#response.end()
     this.#over()
@@ -139,7 +197,9 @@ export class Exchange implements Abortable {
 
   onError(error: Error): void {
     if (this.#state === 'over') return
-    this.#fail('upstream_unavailable', error)
+    // It may be sent again all the same: what was known of the 401 was enough to ask.
+    if (this.#state === 'held') this.#broken = error
+    else this.#fail('upstream_unavailable', error)
   }
 
   /** Sends the head now: an event stream's first byte may be minutes away. */
@@ -216,6 +276,8 @@ export class Exchange implements Abortable {
     else this.#response.destroy()
   }
 }
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
 function flush(exchange: Exchange): void {
   exchange.flushHead()

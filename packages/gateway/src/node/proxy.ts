@@ -41,6 +41,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
   const around: Surroundings = {
     now: 0,
     running: [],
+    forward: (request, response, decision) => forward(request, response, decision),
     unavailable,
     failed: (err, { requestId, upstream }) => log.warn({ err, requestId, upstream }, 'upstream failed'),
     flagged: (reason) => log.debug({ reason }, 'response header dropped'),
@@ -65,26 +66,28 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
     return upstream
   }
 
+  function forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void {
+    const length = declaredLength(request)
+    if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
+      respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
+      return
+    }
+    const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)
+    invite(request, response)
+    const exchange = new Exchange(around, connectionOf(request.socket), [request, response, decision])
+    const options: DispatchOptions = {
+      path: decision.path,
+      method: request.method as Dispatcher.HttpMethod,
+      headers: exchange.body === null ? decision.headers : withoutFraming(decision.headers),
+      body: exchange.body,
+    }
+    if (upstream.servername !== undefined) options.servername = upstream.servername
+    // Also what dispatch itself refuses comes back through onError.
+    upstream.pool.dispatch(options, exchange)
+  }
+
   return {
-    forward(request, response, decision) {
-      const length = declaredLength(request)
-      if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
-        respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
-        return
-      }
-      const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)
-      invite(request, response)
-      const exchange = new Exchange(around, connectionOf(request.socket), [request, response, decision])
-      const options: DispatchOptions = {
-        path: decision.path,
-        method: request.method as Dispatcher.HttpMethod,
-        headers: exchange.body === null ? decision.headers : withoutFraming(decision.headers),
-        body: exchange.body,
-      }
-      if (upstream.servername !== undefined) options.servername = upstream.servername
-      // Also what dispatch itself refuses comes back through onError.
-      upstream.pool.dispatch(options, exchange)
-    },
+    forward,
     async close() {
       clearInterval(clock)
       await Promise.all(Array.from(upstreams.values(), ({ pool }) => pool.destroy()))

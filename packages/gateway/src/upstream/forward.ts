@@ -1,5 +1,5 @@
 import type { RouteConfig } from '../config/schema.ts'
-import type { Decision, Forward, ResponseRules } from '../decision.ts'
+import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
@@ -15,6 +15,7 @@ import { identityHeaders } from './identity-headers.ts'
 export function createForward(
   route: RouteConfig,
   services: Services,
+  unauthorized?: Unauthorized,
 ): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
   const { config } = services
   const upstream = route.upstream as string
@@ -60,6 +61,9 @@ export function createForward(
       maxBody: route.maxBody,
       requestId: request.requestId,
       navigation: isNavigation(request.fields),
+      unauthorized,
+      request,
+      session,
     }
   }
 
