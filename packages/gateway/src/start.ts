@@ -13,6 +13,7 @@ import { transport } from './protocol/security-headers.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { openStore } from './stores/open.ts'
 import { addHeaders, withStrictTransport } from './strict-transport.ts'
+import { poolSettingsOf } from './upstream/pool-settings.ts'
 
 export interface GatewayOptions {
   /** As `loadConfig` gives it. */
@@ -54,7 +55,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   const forwarder = createForwarder({
     log,
-    unavailable: (code, { navigation, requestId }) => failure(code, { html: navigation, requestId }),
+    unavailable: (code, { navigation, requestId }, retryAfter) =>
+      failure(code, {
+        html: navigation,
+        requestId,
+        ...(retryAfter !== undefined && { headers: ['Retry-After', String(retryAfter)] }),
+      }),
+    pools: config.routes.flatMap((route) => poolSettingsOf(route) ?? []),
   })
   const server = createNodeServer({
     decide: guard.decide,

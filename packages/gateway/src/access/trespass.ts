@@ -11,7 +11,7 @@ export type Trespasses = (path: string, method: string) => boolean
  * specific one is there that asks for more, the request is refused. @see ASVS 5.0 8.2.1 · BCP OAuth browser-based apps §6.1.3.6
  */
 export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[]): Trespasses {
-  const neighbours = routes.filter(({ upstream }) => upstream !== undefined && upstream === own.upstream)
+  const neighbours = routes.filter(({ addresses }) => addresses.some((address) => own.addresses.includes(address)))
   const home = placeOf(own)
   if (neighbours.every((other) => placeOf(other) === home || (other.methods === undefined && covers(own, other))))
     return () => false

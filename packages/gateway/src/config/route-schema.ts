@@ -2,8 +2,10 @@ import { z } from 'zod'
 import { upstream } from './addresses.ts'
 import { duration, size } from './quantities.ts'
 import { settle } from './settle.ts'
+import { refuseForStatic } from './static-route.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
 import { cookieName, filled, method, prefix, role, routePath } from './texts.ts'
+import { upstreamKeys } from './upstream-schema.ts'
 
 export const accessSchema = z
   .union(
@@ -40,8 +42,11 @@ export const offlineSchema = z.strictObject({
   ),
 })
 
+/** What holds for an upstream where the route says nothing. Not a default of the schema: files must not say them at all. */
+const usual = { timeout: '30s', maxBody: '10mb' } as const
+
 export function createRouteSchema(around: Surroundings) {
-  return z.strictObject({
+  const shape = z.strictObject({
     path: routePath().describe(
       '`/a/*` (also matches `/a`) or exactly `/a`. The most specific path wins; what no route names is 404.',
     ),
@@ -52,7 +57,12 @@ export function createRouteSchema(around: Surroundings) {
       .describe(
         'The methods served, others are 405. Without it: all but TRACE and CONNECT; GET and HEAD for `static`.',
       ),
-    upstream: upstream().optional().describe('Where requests go: scheme, host and port. Either this or `static`.'),
+    upstream: z
+      .union([upstream(), z.array(upstream()).min(1, { error: 'name at least one address' })])
+      .optional()
+      .describe(
+        'Where requests go: scheme, host and port; or a list of them, of which each request takes the least busy. Either this or `static`.',
+      ),
     static: filled('folder')
       .transform((path, ctx) => settle(around.site(path), around, ctx))
       .optional()
@@ -74,12 +84,15 @@ export function createRouteSchema(around: Surroundings) {
       .default('header')
       .describe('`header`: calls by script carry `X-CSRF: 1`. `off` only with `access: public`.'),
     timeout: duration({ max: '24h' })
-      .prefault('30s')
+      .optional()
+      .meta({ default: usual.timeout })
       .describe('How long the upstream may take to begin its answer, and between two pieces of it.'),
-    maxBody: size().prefault('10mb').describe('The largest request body; more is 413.'),
+    maxBody: size().optional().meta({ default: usual.maxBody }).describe('The largest request body; more is 413.'),
+    ...upstreamKeys(around),
     allowSetCookie: z
       .array(cookieName())
-      .default([])
+      .optional()
+      .meta({ default: [] })
       .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
     offline: offlineSchema.optional().describe('Instead of `session.offline`, for this route.'),
     cache: z
@@ -87,6 +100,18 @@ export function createRouteSchema(around: Surroundings) {
       .default('no-store')
       .describe('`no-store` on every answer, or the caching headers of the upstream as they are.'),
   })
+  return shape.superRefine(refuseForStatic, { when: () => true }).transform(({ upstream, ...route }) => ({
+    ...route,
+    // The first of them names the upstream, in the log and elsewhere.
+    upstream: Array.isArray(upstream) ? upstream[0] : upstream,
+    addresses: upstream === undefined ? [] : [upstream].flat(),
+    timeout: route.timeout ?? timeout,
+    maxBody: route.maxBody ?? maxBody,
+    allowSetCookie: route.allowSetCookie ?? [],
+  }))
 }
+
+const timeout = duration().parse(usual.timeout)
+const maxBody = size().parse(usual.maxBody)
 
 export const routeSchema = createRouteSchema(nowhere)

@@ -10,6 +10,8 @@ export interface Surroundings {
   /** The folder of a single-page app. */
   site(path: string): Answer<string>
   tls(files: TlsFiles): Answer<TlsFiles>
+  /** Certificates to trust, in PEM form. */
+  authorities(path: string): Answer<string>
   /** Whether warnings are wanted: a warning is reported like a problem, so one pass over the schema looks for either. */
   readonly warn: boolean
 }
@@ -94,7 +96,19 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value, problems, warnings }
   }
 
-  return { secret, own, site, tls, warn }
+  function authorities(path: string): Answer<string> {
+    const value = own(path)
+    const pem = attempt(() => readFile(value))
+    if ('failed' in pem) return refuse(value, `the file ${path} cannot be read: ${pem.failed}`)
+    const blocks = pem.value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+    const parsed = attempt(() => blocks.map((block) => new X509Certificate(block)))
+    if ('failed' in parsed || blocks.length === 0)
+      return refuse(value, `the file ${path} is not one certificate or more in PEM form`)
+    const expired = parsed.value.some(({ validTo }) => Date.parse(validTo) < Date.now())
+    return { value, warnings: expired ? [{ message: `a certificate in ${path} has expired` }] : [] }
+  }
+
+  return { secret, own, site, tls, authorities, warn }
 }
 
 /** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret cannot be had. */
@@ -103,6 +117,7 @@ export const nowhere: Surroundings = {
   own: (path) => path,
   site: (value) => ({ value }),
   tls: (value) => ({ value }),
+  authorities: (value) => ({ value }),
   warn: false,
 }
 

@@ -44,6 +44,8 @@ export class Upload extends Readable {
   readonly #limit: number
   readonly #onTooLarge: () => void
   #size = 0
+  /** Somebody began to read it: it can't be sent a second time. */
+  touched = false
 
   constructor(request: IncomingMessage, limit: number, onTooLarge: () => void) {
     super({ highWaterMark: 64 * 1024 })
@@ -65,6 +67,7 @@ export class Upload extends Readable {
   }
 
   override _read(): void {
+    this.touched = true
     this.#request.resume()
   }
 

@@ -4,6 +4,8 @@ import { siftResponse } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
+import { type Address, isConnectFailure } from './upstream-address.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
 
 export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'payload_too_large'
 
@@ -18,11 +20,15 @@ export interface Surroundings {
   readonly running: Exchange[]
   /** Sends the request again, as decided anew. */
   forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  /** Sends it on its way, to the address that it has now. */
+  dispatch(exchange: Exchange): void
   unavailable(code: UpstreamFailure, decision: Forward): Respond
   failed(error: Error, decision: Forward): void
   /** The upstream sent a header that none should send. */
   readonly flagged: (reason: string) => void
 }
+
+type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address]
 
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
@@ -34,7 +40,9 @@ export class Exchange implements Abortable {
   readonly #connection: Connection
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  readonly #decision: Forward
+  readonly decision: Forward
+  readonly #pool: UpstreamPool
+  address: Address
   /** The body to send; null if the request has none. */
   readonly body: Upload | null
   #abort: ((error?: Error) => void) | undefined
@@ -48,23 +56,29 @@ export class Exchange implements Abortable {
   #flushed = false
   #paused = false
   #endless = false
+  /** The first byte of an answer came. */
+  #answering = false
+  #triedElsewhere = false
   #complete = false
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
   #place: number
 
-  constructor(around: Surroundings, connection: Connection, parties: [IncomingMessage, ServerResponse, Forward]) {
+  constructor(around: Surroundings, connection: Connection, parties: Parties) {
     this.#around = around
     this.#connection = connection
     this.#request = parties[0]
     this.#response = parties[1]
-    this.#decision = parties[2]
+    this.decision = parties[2]
+    this.#pool = parties[3]
+    this.address = parties[4]
     this.#seen = around.now
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
       : null
     this.#place = around.running.push(this) - 1
     connection.running.push(this)
+    this.address.entered()
   }
 
   clientGone(): void {
@@ -83,8 +97,12 @@ export class Exchange implements Abortable {
     this.#fail('upstream_timeout')
   }
 
+  get method(): string {
+    return this.#request.method as string
+  }
+
   get timeout(): number {
-    return this.#decision.timeout
+    return this.decision.timeout
   }
 
   onConnect(abort: (error?: Error) => void): void {
@@ -103,6 +121,11 @@ export class Exchange implements Abortable {
     this.#seen = this.#around.now
   }
 
+  onResponseStarted(): void {
+    this.#answering = true
+    this.address.answered()
+  }
+
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
     if (status < 200) {
       // Nobody asked to switch protocols. The other informational answers promise nothing and are left out.
@@ -112,7 +135,7 @@ export class Exchange implements Abortable {
     const headers = this.#decode(raw)
     this.#seen = this.#around.now
     this.#resume = resume
-    if (status === 401 && this.#decision.unauthorized !== undefined) return this.#askAgain(headers)
+    if (status === 401 && this.decision.unauthorized !== undefined) return this.#askAgain(headers)
     this.#begin(status, headers)
     return true
   }
@@ -121,7 +144,7 @@ export class Exchange implements Abortable {
     const response = this.#response
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
-    response.writeHead(status, siftResponse(headers, this.#decision.response, this.#around.flagged))
+    response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))
     this.#state = 'streaming'
     // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
     process.nextTick(flush, this)
@@ -129,7 +152,7 @@ export class Exchange implements Abortable {
 
   /** The upstream's 401 waits unread until the guard has said what becomes of it. */
   #askAgain(headers: string[]): boolean {
-    const said = this.#decision.unauthorized?.(this.#decision, { headers, repeatable: this.#isRepeatable() })
+    const said = this.decision.unauthorized?.(this.decision, { headers, repeatable: this.#isRepeatable() })
     if (said instanceof Promise) {
       this.#state = 'held'
       void said.then((decision) => {
@@ -157,7 +180,7 @@ export class Exchange implements Abortable {
     this.#abort?.()
     this.body?.destroy()
     if (said.kind === 'forward') this.#around.forward(this.#request, this.#response, said)
-    else respond(this.#request, this.#response, said, this.#decision.response.add)
+    else respond(this.#request, this.#response, said, this.decision.response.add)
   }
 
   /**
@@ -196,10 +219,34 @@ export class Exchange implements Abortable {
   }
 
   onError(error: Error): void {
+    // Not even sent: no connection could be had. Also of interest when the client has left meanwhile.
+    const unsent = this.#abort === undefined
+    const unreachable = unsent && isConnectFailure(error)
+    if (unreachable) this.address.unreachable(error)
     if (this.#state === 'over') return
+    if ((unreachable || !unsent) && this.#tryElsewhere(unsent)) return
     // It may be sent again all the same: what was known of the 401 was enough to ask.
     if (this.#state === 'held') this.#broken = error
     else this.#fail('upstream_unavailable', error)
+  }
+
+  /**
+   * Once, and only where it can't be done twice: it never left, or twice is as good as once and not a byte of an answer came
+   * (a kept connection that the upstream closes just then). Never after a time-out: the upstream may still be at it.
+   */
+  #tryElsewhere(unsent: boolean): boolean {
+    if (this.#triedElsewhere || this.#answering) return false
+    if (unsent ? this.body?.touched === true : !this.#isRepeatable()) return false
+    const address = this.#pool.pick(unsent ? this.address : undefined)
+    if (address === undefined) return false
+    this.#triedElsewhere = true
+    this.address.left()
+    this.address = address
+    address.entered()
+    this.#abort = undefined
+    this.#seen = this.#around.now
+    this.#around.dispatch(this)
+    return true
   }
 
   /** Sends the head now: an event stream's first byte may be minutes away. */
@@ -236,6 +283,7 @@ export class Exchange implements Abortable {
   #over(): void {
     this.#state = 'over'
     if (this.#place === -1) return
+    this.address.left()
     const { running } = this.#around
     const last = running.pop() as Exchange
     if (last !== this) {
@@ -252,7 +300,7 @@ export class Exchange implements Abortable {
     const begun = this.#state === 'streaming'
     this.#over()
     if (error !== undefined || code === 'upstream_timeout') {
-      this.#around.failed(error ?? new Error(code), this.#decision)
+      this.#around.failed(error ?? new Error(code), this.decision)
     }
     // Aborting closes this upstream connection alone; the pool opens another.
     this.#abort?.()
@@ -261,12 +309,7 @@ export class Exchange implements Abortable {
     if (begun) this.#cut()
     // What the upstream's answer would have carried is due with this one too: the new value of a rotated session cookie.
     else
-      respond(
-        this.#request,
-        this.#response,
-        this.#around.unavailable(code, this.#decision),
-        this.#decision.response.add,
-      )
+      respond(this.#request, this.#response, this.#around.unavailable(code, this.decision), this.decision.response.add)
   }
 
   #cut(): void {

@@ -1,19 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isIP } from 'node:net'
 import type { Logger } from 'pino'
-import { type Dispatcher, Pool } from 'undici'
-import type { Forward, RawHeaders, Respond } from '../decision.ts'
+import type { Dispatcher } from 'undici'
+import type { Forward, PoolSettings, RawHeaders, Respond } from '../decision.ts'
 import { declaredLength, invite } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
+import type { AddressOptions, DispatchOptions } from './upstream-address.ts'
+import { UpstreamPool } from './upstream-pool.ts'
 
 export interface ForwarderOptions {
   readonly log: Pick<Logger, 'warn' | 'debug'>
-  /** The answer to a request whose upstream can't be had, or whose body is too large. */
-  unavailable(code: UpstreamFailure, decision: Forward): Respond
-  /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
+  /**
+   * The answer to a request whose upstream can't be had, or whose body is too large. `retryAfter`: seconds, where it is
+   * known when another try is worth it.
+   */
+  unavailable(code: UpstreamFailure, decision: Forward, retryAfter?: number): Respond
+  /** Connections to each address; 128 if left out. A request that finds all of them busy waits its turn. */
   readonly connections?: number
+  /** Opened at once, so that their health is known before the first request. */
+  readonly pools?: readonly PoolSettings[]
 }
 
 export interface Forwarder {
@@ -25,23 +31,18 @@ export interface Forwarder {
 
 /** Milliseconds. One clock for all requests costs less than a timer or two for each. */
 const tick = 100
-const connectTimeout = 10_000
 
-interface Upstream {
-  readonly pool: Pool
-  /** The certificate must be the upstream's, whatever Host it is sent. */
-  readonly servername: string | undefined
-}
-
-/** undici passes `servername` on, but does not list it. */
-type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
-
-export function createForwarder({ log, unavailable, connections = 128 }: ForwarderOptions): Forwarder {
-  const upstreams = new Map<string, Upstream>()
+export function createForwarder({ log, unavailable, connections, pools = [] }: ForwarderOptions): Forwarder {
+  /** By what decisions carry: the settings themselves, or an address without any. */
+  const known = new Map<PoolSettings | string, UpstreamPool>()
+  /** By what the settings say: equal ones share connections. */
+  const open = new Map<string, UpstreamPool>()
+  const report: AddressOptions['report'] = (event, upstream, reason) => log.warn({ event, upstream, reason })
   const around: Surroundings = {
     now: 0,
     running: [],
-    forward: (request, response, decision) => forward(request, response, decision),
+    forward,
+    dispatch,
     unavailable,
     failed: (err, { requestId, upstream }) => log.warn({ err, requestId, upstream }, 'upstream failed'),
     flagged: (reason) => log.debug({ reason }, 'response header dropped'),
@@ -55,15 +56,16 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
     }
   }, tick)
   clock.unref()
+  for (const settings of pools) poolOf(settings)
 
-  function open(origin: string): Upstream {
-    // Time-outs are ours (`expire`): undici's can't tell an event stream from a stuck answer.
-    const limits = { headersTimeout: 0, bodyTimeout: 0, connectTimeout, maxHeaderSize: 64 * 1024 }
-    const pool = new Pool(origin, { ...limits, connections, pipelining: 1 })
-    const { protocol, hostname } = new URL(origin)
-    const upstream = { pool, servername: protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined }
-    upstreams.set(origin, upstream)
-    return upstream
+  function poolOf(asked: PoolSettings | string): UpstreamPool {
+    const settings = typeof asked === 'string' ? { addresses: [asked] } : asked
+    const key = JSON.stringify(settings)
+    const pool =
+      open.get(key) ?? new UpstreamPool({ ...(connections !== undefined && { connections }), ...settings }, report)
+    open.set(key, pool)
+    known.set(asked, pool)
+    return pool
   }
 
   function forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void {
@@ -72,25 +74,34 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
       respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
       return
     }
-    const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)
+    const asked = decision.pool ?? decision.upstream
+    const pool = known.get(asked) ?? poolOf(asked)
+    const address = pool.pick()
+    if (address === undefined) {
+      const answer = unavailable('upstream_unavailable', decision, pool.retryAfter)
+      respond(request, response, answer, decision.response.add)
+      return
+    }
     invite(request, response)
-    const exchange = new Exchange(around, connectionOf(request.socket), [request, response, decision])
+    dispatch(new Exchange(around, connectionOf(request.socket), [request, response, decision, pool, address]))
+  }
+
+  function dispatch(exchange: Exchange): void {
+    const { decision, body } = exchange
     const options: DispatchOptions = {
       path: decision.path,
-      method: request.method as Dispatcher.HttpMethod,
-      headers: exchange.body === null ? decision.headers : withoutFraming(decision.headers),
-      body: exchange.body,
+      method: exchange.method as Dispatcher.HttpMethod,
+      headers: body === null ? decision.headers : withoutFraming(decision.headers),
+      body,
     }
-    if (upstream.servername !== undefined) options.servername = upstream.servername
-    // Also what dispatch itself refuses comes back through onError.
-    upstream.pool.dispatch(options, exchange)
+    exchange.address.dispatch(options, exchange)
   }
 
   return {
     forward,
     async close() {
       clearInterval(clock)
-      await Promise.all(Array.from(upstreams.values(), ({ pool }) => pool.destroy()))
+      await Promise.all(Array.from(open.values(), (pool) => pool.close()))
     },
   }
 }

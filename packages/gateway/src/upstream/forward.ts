@@ -7,6 +7,7 @@ import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import { createCredential } from './credential.ts'
 import { identityHeaders } from './identity-headers.ts'
+import { poolSettingsOf } from './pool-settings.ts'
 
 /**
  * What a route with an upstream does with an admitted request. The upstream hears only what the sifted head let through,
@@ -19,6 +20,7 @@ export function createForward(
 ): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
   const { config } = services
   const upstream = route.upstream as string
+  const pool = poolSettingsOf(route)
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
@@ -54,6 +56,7 @@ export function createForward(
     return {
       kind: 'forward',
       upstream,
+      pool,
       path,
       headers,
       response: rules,
