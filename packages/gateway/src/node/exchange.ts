@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Forward, Respond } from '../decision.ts'
-import { siftResponse } from '../protocol/sift-response.ts'
+import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
@@ -132,7 +132,11 @@ export class Exchange implements Abortable {
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
-    const headers = this.#decode(raw)
+    const headers = this.#decode(raw, status)
+    if (headers === undefined) {
+      this.#fail('upstream_unavailable', new Error('the upstream framed its answer in a way that is not HTTP/1.1'))
+      return true
+    }
     this.#seen = this.#around.now
     this.#resume = resume
     if (status === 401 && this.decision.unauthorized !== undefined) return this.#askAgain(headers)
@@ -146,6 +150,11 @@ export class Exchange implements Abortable {
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))
     this.#state = 'streaming'
+    if (status === 204 || status === 304) {
+      // It is whole: a client library that waits for the body which a 304 says it would have makes no difference.
+      this.onComplete()
+      return
+    }
     // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
     process.nextTick(flush, this)
   }
@@ -207,13 +216,19 @@ export class Exchange implements Abortable {
     return false
   }
 
-  onComplete(): void {
+  onComplete(trailers: readonly (string | Buffer)[] | null = null): void {
+    if (this.#state === 'over') return
     // There is no body to hold back behind the 401 of a HEAD.
     if (this.#state === 'held') {
       this.#complete = true
       return
     }
     this.#flushed = true
+    if (trailers !== null && trailers.length > 0) {
+      const passed = siftTrailers(trailers.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))))
+      // node:http writes them behind a body in chunks only. @see RFC 9112 §7.1.2
+      if (passed.length > 0) this.#response.addTrailers(passed)
+    }
     if (!this.#response.writableEnded) this.#response.end()
     this.#over()
   }
@@ -265,18 +280,31 @@ export class Exchange implements Abortable {
     })
   }
 
-  #decode(raw: Buffer[]): string[] {
+  /**
+   * Undefined for a transfer coding other than `chunked`: taken off by the client library or not, the body would be another
+   * one than its head says. A second length, or both framings, do not get past the client library. @see RFC 9112 §6.1
+   */
+  #decode(raw: Buffer[], status: number): string[] | undefined {
     const headers = new Array<string>(raw.length)
+    let coded = false
+    let length = -1
     for (let i = 0; i < raw.length; i += 2) {
       const name = (raw[i] as Buffer).toString('latin1')
       const value = (raw[i + 1] as Buffer).toString('latin1')
       headers[i] = name
       headers[i + 1] = value
-      if (name.length === 14 && name.toLowerCase() === 'content-length') this.#left = Number(value)
+      if (name.length === 14 && name.toLowerCase() === 'content-length') length = i
       else if (name.length === 12 && name.toLowerCase() === 'content-type') {
         this.#endless = value.startsWith('text/event-stream')
+      } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
+        if (coded || value.toLowerCase() !== 'chunked') return undefined
+        coded = true
       }
     }
+    if (length === -1) return headers
+    // A 204 has no body, and a length of one would be believed by somebody. @see RFC 9110 §8.6
+    if (status === 204) headers.splice(length, 2)
+    else this.#left = Number(headers[length + 1])
     return headers
   }
 
