@@ -6,7 +6,7 @@ export class ClientGone extends Error {}
 
 /** The request said `Expect: 100-continue`, and now its body is wanted. In HTTP/1.0 it means nothing. @see RFC 9110 §10.1.1 */
 export function invite(request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.expect !== undefined && request.httpVersion === '1.1') response.writeContinue()
+  if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue()
 }
 
 /** The length that the client declared; Infinity if the body is chunked, 0 if there is none. */
