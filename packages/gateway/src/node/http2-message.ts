@@ -14,20 +14,9 @@ export class Http2Request extends Http2ServerRequest {
     if (!stream.endAfterHeaders && headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked'
   }
 
-  #cut = false
-
   override push(chunk: Buffer | null): boolean {
     if (chunk !== null) this.received += chunk.length
-    else if (this.stream.closed || this.stream.aborted) this.#cut = true
     return super.push(chunk)
-  }
-
-  /**
-   * node:http2 also says "end" of a body whose client reset the stream in its middle. Half an upload must not look whole: it
-   * does not end, it closes.
-   */
-  override emit(event: string | symbol, ...given: unknown[]): boolean {
-    return event === 'end' && this.#cut ? false : super.emit(event, ...given)
   }
 }
 

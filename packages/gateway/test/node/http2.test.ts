@@ -520,6 +520,31 @@ describe('what nghttp2 refuses below us', () => {
     socket.destroy()
   })
 
+  test('PX10 an upload that its upstream does not read is no whole one either, when its client resets it', async () => {
+    let ended: boolean | undefined
+    let resume = () => {}
+    await using upstream = await startUpstream((req) => {
+      resume = () => void req.resume()
+      req.pause().once('close', () => {
+        ended = req.complete
+      })
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const stream = world.open().request({ ':method': 'POST' }, { endStream: false })
+    stream.on('error', () => {})
+    for (let stuck = false; !stuck; ) {
+      stuck = await Promise.race([
+        new Promise<boolean>((resolve) => stream.write(Buffer.alloc(1024 * 1024), () => resolve(false))),
+        pause(300).then(() => true),
+      ])
+    }
+    stream.close(constants.NGHTTP2_CANCEL)
+    await pause(100)
+    resume()
+    await eventually(() => ended !== undefined)
+    expect(ended).toBe(false)
+  })
+
   test('PX10 an upload without a length whose client resets the stream is no whole one, for upstreams and endpoints', async () => {
     let whole: boolean | undefined
     let ran = false
