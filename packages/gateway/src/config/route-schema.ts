@@ -42,7 +42,10 @@ export const offlineSchema = z.strictObject({
   ),
 })
 
-/** What holds for an upstream where the route says nothing. Not a default of the schema: files must not say them at all. */
+/**
+ * What holds for an upstream where the route says nothing. Not a default of the schema, since static routes must not say them
+ * at all; json-schema.ts shows them as defaults.
+ */
 const usual = { timeout: '30s', maxBody: '10mb' } as const
 
 export function createRouteSchema(around: Surroundings) {
@@ -85,9 +88,9 @@ export function createRouteSchema(around: Surroundings) {
       .describe('`header`: calls by script carry `X-CSRF: 1`. `off` only with `access: public`.'),
     timeout: duration({ max: '24h' })
       .optional()
-      .meta({ default: usual.timeout })
+      .meta({ usual: usual.timeout })
       .describe('How long the upstream may take to begin its answer, and between two pieces of it.'),
-    maxBody: size().optional().meta({ default: usual.maxBody }).describe('The largest request body; more is 413.'),
+    maxBody: size().optional().meta({ usual: usual.maxBody }).describe('The largest request body; more is 413.'),
     ...upstreamKeys(around),
     allowSetCookie: z
       .array(cookieName())
