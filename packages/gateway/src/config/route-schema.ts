@@ -62,6 +62,7 @@ export function createRouteSchema(around: Surroundings) {
       ),
     upstream: z
       .union([upstream(), z.array(upstream()).min(1, { error: 'name at least one address' })])
+      .meta({ title: 'http(s) origin, or a list of them' })
       .optional()
       .describe(
         'Where requests go: scheme, host and port; or a list of them, of which each request takes the least busy. Either this or `static`.',
