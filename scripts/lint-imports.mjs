@@ -24,7 +24,14 @@ export const layers = [
 ]
 
 /** Shapes that any layer may speak of, by `import type` only. */
-export const shapes = ['services.ts', 'endpoint.ts', 'admin-endpoint.ts', 'request.ts', 'config/schema.ts']
+export const shapes = [
+  'services.ts',
+  'endpoint.ts',
+  'admin-endpoint.ts',
+  'request.ts',
+  'config/schema.ts',
+  'session/record.ts',
+]
 
 /** Who may import a package, or must not. */
 export const packages = [

@@ -1,3 +1,6 @@
+import type { GatewayRequest } from './request.ts'
+import type { LiveSession } from './session/record.ts'
+
 /**
  * What the guard decides, and all that a carrier needs to carry it out. A carrier streams bytes; it decides nothing.
  */
@@ -12,8 +15,10 @@ export type RawHeaders = string[]
 /** Send the request to an upstream and stream the answer back. */
 export interface Forward {
   readonly kind: 'forward'
-  /** Scheme, host and port of the upstream: `http://127.0.0.1:3000`. */
+  /** Scheme, host and port of the upstream: `http://127.0.0.1:3000`. Where there are several, the first: a name for the log. */
   readonly upstream: string
+  /** How it is reached; undefined for one address by the usual rules. */
+  readonly pool?: PoolSettings | undefined
   /** Path and query for the upstream. */
   readonly path: string
   /** The complete head for the upstream (Host, credential and forwarding headers included; framing headers as received). */
@@ -27,7 +32,32 @@ export interface Forward {
   readonly requestId: string
   /** That error is for a person to read: a page. */
   readonly navigation: boolean
+  /** Says what becomes of a 401 of the upstream. One function for all requests of a route: what it asks is below. */
+  readonly unauthorized?: Unauthorized | undefined
+  readonly request?: GatewayRequest
+  readonly session?: LiveSession | undefined
   readonly sent?: Sent
+}
+
+/**
+ * A second decision, on the head of an upstream's 401 (name, value, …). Undefined: the answer goes on to the client as it is.
+ * `repeatable`: nothing is lost or done twice if the request is sent again. It never rejects.
+ */
+export type Unauthorized = (
+  forward: Forward,
+  answer: { readonly headers: RawHeaders; readonly repeatable: boolean },
+) => Forward | Respond | undefined | Promise<Forward | Respond | undefined>
+
+/** The addresses of an upstream and how to connect to them. Equal settings share their connections. */
+export interface PoolSettings {
+  readonly addresses: readonly string[]
+  /** To each address. */
+  readonly connections?: number
+  /** Milliseconds, here and below. */
+  readonly connectTimeout?: number
+  readonly health?: { readonly path: string; readonly interval: number; readonly timeout: number }
+  /** PEM texts; `ca` in place of the system's. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string }
 }
 
 /** How an upstream's answer is changed on its way to the browser. */

@@ -1,13 +1,11 @@
-import { type Shortfall, stepUpChallenge, stepUpUrl } from './access/assurance.ts'
 import { clientAddress } from './access/client-address.ts'
-import { pageOf } from './access/login-url.ts'
 import { createRouteMap } from './access/route-map.ts'
+import { askStepUp } from './access/step-up.ts'
 import { createTrustedProxies } from './access/trusted-proxies.ts'
 import type { Decision } from './decision.ts'
 import { createEndpoints } from './endpoints.ts'
 import { Refusal } from './errors.ts'
 import { withForwardAuth } from './forward-auth.ts'
-import { redirect } from './oidc/redirect.ts'
 import { AMBIGUOUS, isGatewayCookie } from './protocol/cookies.ts'
 import { csrfRefusal, sameOriginRefusal } from './protocol/csrf.ts'
 import type { RequestHead } from './protocol/head.ts'
@@ -125,7 +123,7 @@ export function createGuard(services: Services): Guard {
     const { session } = opened
     const objection = route.policy.check(session.record, now())
     if (objection?.kind === 'denied') throw new Refusal('access_denied', { cause: objection.reason })
-    if (objection?.kind === 'step-up') return stepUp(request, navigation, objection.shortfall)
+    if (objection?.kind === 'step-up') return askStepUp(config, request, objection.shortfall)
     if (route.policy.dryRuns.length > 0) rehearse(route, request, session)
     sessions.touch(session)
     const decision = route.carryOut(request, session)
@@ -142,14 +140,6 @@ export function createGuard(services: Services): Guard {
       const session = sessions.handleOf(id)
       log.warn({ event: 'authz_would_fail', route: route.path, path, reason, session, requestId })
     }
-  }
-
-  function stepUp(request: GatewayRequest, navigation: boolean, shortfall: Shortfall): Decision {
-    if (navigation) return redirect(stepUpUrl(config.basePath, request.path + request.query, shortfall))
-    throw new Refusal('step_up_required', {
-      members: { stepUpUrl: stepUpUrl(config.basePath, pageOf(request, config.origin), shortfall) },
-      headers: ['WWW-Authenticate', stepUpChallenge(shortfall)],
-    })
   }
 
   async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {

@@ -8,6 +8,7 @@ import { securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
+import { createUnauthorized } from './unauthorized.ts'
 import { createForward } from './upstream/forward.ts'
 import { createVouch } from './upstream/vouch.ts'
 
@@ -38,7 +39,7 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
 
 function carriedOutHere(config: RouteConfig, services: Services): Route['carryOut'] {
   if (config.static !== undefined) return createStatic(config, config.static, services)
-  if (config.upstream !== undefined) return createForward(config, services)
+  if (config.upstream !== undefined) return createForward(config, services, createUnauthorized(config, services))
   return () => {
     throw new Refusal('upstream_unavailable', {
       cause: 'the route has no upstream here (forwardAuth: true): the proxy in front carries it out',

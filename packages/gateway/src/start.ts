@@ -14,6 +14,7 @@ import { transport } from './protocol/security-headers.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { openStore } from './stores/open.ts'
 import { addHeaders, withStrictTransport } from './strict-transport.ts'
+import { poolSettingsOf } from './upstream/pool-settings.ts'
 import { createMetrics } from './watch/metrics.ts'
 
 export interface GatewayOptions {
@@ -69,7 +70,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const forwarder = createForwarder({
     log,
     answers: tally.answers,
-    unavailable: (code, { navigation, requestId }) => failure(code, { html: navigation, requestId }),
+    unavailable: (code, { navigation, requestId }, retryAfter) =>
+      failure(code, {
+        html: navigation,
+        requestId,
+        ...(retryAfter !== undefined && { headers: ['Retry-After', String(retryAfter)] }),
+      }),
+    pools: config.routes.flatMap((route) => poolSettingsOf(route) ?? []),
   })
   const server = createNodeServer({
     decide: guard.decide,

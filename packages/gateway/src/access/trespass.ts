@@ -12,7 +12,7 @@ export type Trespasses = (path: string, method: string) => boolean
  * specific one is there that asks for more, the request is refused. @see ASVS 5.0 8.2.1 · BCP OAuth browser-based apps §6.1.3.6
  */
 export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[]): Trespasses {
-  const neighbours = routes.filter((other) => hasUpstream(other) && other.upstream === own.upstream)
+  const neighbours = routes.filter((other) => sharesUpstream(own, other))
   const home = placeOf(own)
   if (neighbours.every((other) => placeOf(other) === home || (other.methods === undefined && covers(own, other))))
     return () => false
@@ -30,9 +30,11 @@ export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[
   }
 }
 
-/** Routes that the proxy in front carries out (`forwardAuth`) count as having one upstream together: its own. */
-function hasUpstream({ upstream, forwardAuth }: RouteConfig): boolean {
-  return upstream !== undefined || forwardAuth === true
+/** Routes that the proxy in front carries out (`forwardAuth`) have one upstream together: its own. */
+function sharesUpstream(own: RouteConfig, other: RouteConfig): boolean {
+  if (own.addresses.length === 0)
+    return own.forwardAuth === true && other.forwardAuth === true && other.upstream === undefined
+  return other.addresses.some((address) => own.addresses.includes(address))
 }
 
 /** A path that may have a plainer spelling; most have none. */

@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import type { Path } from '../config/review.ts'
 import type { Config } from '../config/schema.ts'
+import { readUpstreamTls, type UpstreamTls } from '../upstream/pool-settings.ts'
 import { askProvider } from './online-provider.ts'
 import { askTransmitters } from './online-transmitter.ts'
 
@@ -36,11 +37,11 @@ export async function askOnline(config: Config, { timeout = 5_000 }: OnlineOptio
 /** One connection for each upstream, however many routes lead there. */
 function askUpstreams({ routes }: Config, timeout: number): Promise<Finding[]>[] {
   const first = new Map<string, number>()
-  routes.forEach(({ upstream }, index) => {
-    if (upstream !== undefined && !first.has(upstream)) first.set(upstream, index)
+  routes.forEach(({ addresses }, index) => {
+    for (const address of addresses) if (!first.has(address)) first.set(address, index)
   })
   return [...first].map(async ([upstream, index]) => {
-    const failure = await reach(new URL(upstream), timeout)
+    const failure = await reach(new URL(upstream), timeout, routes[index]?.tls)
     return failure === undefined
       ? []
       : [{ path: ['routes', index, 'upstream'], message: `${upstream} does not answer: ${failure}` }]
@@ -48,14 +49,14 @@ function askUpstreams({ routes }: Config, timeout: number): Promise<Finding[]>[]
 }
 
 /** Connects (and for https, checks the certificate); sends nothing. Resolves to what went wrong. */
-function reach(url: URL, timeout: number): Promise<string | undefined> {
+function reach(url: URL, timeout: number, tls?: UpstreamTls): Promise<string | undefined> {
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const target = { host, port: Number(url.port || (secure ? 443 : 80)) }
   return new Promise((resolve) => {
     // An IP address is no server name. @see RFC 6066 §3
     const servername = /[a-z]/i.test(host) && !host.includes(':') ? { servername: host } : {}
-    const socket = secure ? connectTls({ ...target, ...servername }) : connect(target)
+    const socket = secure ? connectTls({ ...target, ...servername, ...readUpstreamTls(tls) }) : connect(target)
     const end = (failure?: string): void => {
       socket.destroy()
       resolve(failure)

@@ -19,6 +19,15 @@ export interface JsonSchema {
 
 /** The configuration as it is written (before defaults), for editors. Draft 7: what YAML language servers understand. */
 export function jsonSchema(): JsonSchema {
-  const schema = z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' })
+  const schema = z.toJSONSchema(configSchema, {
+    io: 'input',
+    target: 'draft-7',
+    // zod drops a `default` that it does not apply itself.
+    override({ jsonSchema: shown }) {
+      if (shown.usual === undefined) return
+      shown.default = shown.usual as never
+      delete shown.usual
+    },
+  })
   return { title: 'Coatcheck configuration', ...schema } as JsonSchema
 }

@@ -84,7 +84,7 @@ export function createProviderSchema(around: Surroundings) {
       .optional()
       .describe('A certificate instead of a secret.'),
     ca: filled('file')
-      .transform((path, ctx) => settle(around.certificates(path), around, ctx))
+      .transform((path, ctx) => settle(around.authorities(path), around, ctx))
       .optional()
       .describe(
         "The certificates (PEM) of the authorities that sign the provider's TLS certificate, instead of the public ones. Read at start.",

@@ -66,6 +66,25 @@ const routeRules: readonly {
     message: 'static files are served to GET and HEAD only; remove the others',
   },
   {
+    reads: ['upstream', 'addresses'],
+    at: 'upstream',
+    breaks: ({ addresses }) => Array.isArray(addresses) && new Set(addresses).size !== addresses.length,
+    message: 'names an address twice; remove one',
+  },
+  {
+    reads: ['upstream', 'tls'],
+    at: 'tls',
+    breaks: ({ tls, addresses }) =>
+      tls !== undefined && Array.isArray(addresses) && addresses.some((address) => !address.startsWith('https:')),
+    message: 'is for https upstreams; write https:// in upstream, or remove it',
+  },
+  {
+    reads: ['health'],
+    at: 'health',
+    breaks: ({ health }) => health !== undefined && health.timeout > health.interval,
+    message: 'timeout is longer than interval; write less',
+  },
+  {
     reads: ['stripPrefix'],
     at: 'stripPrefix',
     breaks: (route) => route.stripPrefix !== undefined && route.static !== undefined,

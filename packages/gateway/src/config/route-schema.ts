@@ -2,8 +2,10 @@ import { z } from 'zod'
 import { upstream } from './addresses.ts'
 import { duration, size } from './quantities.ts'
 import { settle } from './settle.ts'
+import { refuseForStatic } from './static-route.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
 import { cookieName, filled, method, prefix, role, routePath } from './texts.ts'
+import { upstreamKeys } from './upstream-schema.ts'
 
 /** What a route may ask of who is signed in. */
 const demands = {
@@ -86,8 +88,14 @@ export const offlineSchema = z.strictObject({
   ),
 })
 
+/**
+ * What holds for an upstream where the route says nothing. Not a default of the schema, since static routes must not say them
+ * at all; json-schema.ts shows them as defaults.
+ */
+const usual = { timeout: '30s', maxBody: '10mb' } as const
+
 export function createRouteSchema(around: Surroundings) {
-  return z.strictObject({
+  const shape = z.strictObject({
     path: routePath().describe(
       '`/a/*` (also matches `/a`) or exactly `/a`. The most specific path wins; what no route names is 404.',
     ),
@@ -98,9 +106,13 @@ export function createRouteSchema(around: Surroundings) {
       .describe(
         'The methods served, others are 405. Without it: all but TRACE and CONNECT; GET and HEAD for `static`.',
       ),
-    upstream: upstream()
+    upstream: z
+      .union([upstream(), z.array(upstream()).min(1, { error: 'name at least one address' })])
+      .meta({ title: 'http(s) origin, or a list of them' })
       .optional()
-      .describe('Where requests go: scheme, host and port. One of this, `static` and `forwardAuth`.'),
+      .describe(
+        'Where requests go: scheme, host and port; or a list of them, of which each request takes the least busy. One of this, `static` and `forwardAuth`.',
+      ),
     static: filled('folder')
       .transform((path, ctx) => settle(around.site(path), around, ctx))
       .optional()
@@ -128,12 +140,15 @@ export function createRouteSchema(around: Surroundings) {
         '`header`: calls by script carry `X-CSRF: 1`. `same-origin`, only with `forwardAuth`: for applications that send no such header; Fetch Metadata and Origin decide. `off` only with `access: public`.',
       ),
     timeout: duration({ max: '24h' })
-      .prefault('30s')
+      .optional()
+      .meta({ usual: usual.timeout })
       .describe('How long the upstream may take to begin its answer, and between two pieces of it.'),
-    maxBody: size().prefault('10mb').describe('The largest request body; more is 413.'),
+    maxBody: size().optional().meta({ usual: usual.maxBody }).describe('The largest request body; more is 413.'),
+    ...upstreamKeys(around),
     allowSetCookie: z
       .array(cookieName())
-      .default([])
+      .optional()
+      .meta({ default: [] })
       .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
     offline: offlineSchema.optional().describe('Instead of `session.offline`, for this route.'),
     cache: z
@@ -141,7 +156,19 @@ export function createRouteSchema(around: Surroundings) {
       .default('no-store')
       .describe('`no-store` on every answer, or the caching headers of the upstream as they are.'),
   })
+  return shape.superRefine(refuseForStatic, { when: () => true }).transform(({ upstream, ...route }) => ({
+    ...route,
+    // The first of them names the upstream, in the log and elsewhere.
+    upstream: Array.isArray(upstream) ? upstream[0] : upstream,
+    addresses: upstream === undefined ? [] : [upstream].flat(),
+    timeout: route.timeout ?? timeout,
+    maxBody: route.maxBody ?? maxBody,
+    allowSetCookie: route.allowSetCookie ?? [],
+  }))
 }
+
+const timeout = duration().parse(usual.timeout)
+const maxBody = size().parse(usual.maxBody)
 
 export const routeSchema = createRouteSchema(nowhere)
 export type Demand = Partial<z.output<typeof demandSchema>>

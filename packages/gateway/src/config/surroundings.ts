@@ -15,8 +15,8 @@ export interface Surroundings {
   tls(files: TlsFiles): Answer<TlsFiles>
   /** The private key in a file; undefined where it can't be used. */
   clientKey(path: string): Answer<Omit<ClientKey, 'kid'> | undefined>
-  /** A file of certificates: its absolute path. */
-  certificates(path: string): Answer<string>
+  /** Certificates to trust, in PEM form: the absolute path of their file. */
+  authorities(path: string): Answer<string>
   /** Whether warnings are wanted: a warning is reported like a problem, so one pass over the schema looks for either. */
   readonly warn: boolean
 }
@@ -120,15 +120,19 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value: found, warnings: worldReadable(file) ? [{ ...at, message: open(path) }] : [] }
   }
 
-  function certificates(path: string): Answer<string> {
+  function authorities(path: string): Answer<string> {
     const value = own(path)
     const pem = attempt(() => readFile(value))
     if ('failed' in pem) return refuse(value, `the file ${path} cannot be read: ${pem.failed}`)
-    const parsed = attempt(() => new X509Certificate(pem.value))
-    return 'value' in parsed ? { value } : refuse(value, `the file ${path} is not a certificate in PEM form`)
+    const blocks = pem.value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+    const parsed = attempt(() => blocks.map((block) => new X509Certificate(block)))
+    if ('failed' in parsed || blocks.length === 0)
+      return refuse(value, `the file ${path} is not one certificate or more in PEM form`)
+    const expired = parsed.value.some(({ validTo }) => Date.parse(validTo) < Date.now())
+    return { value, warnings: expired ? [{ message: `a certificate in ${path} has expired` }] : [] }
   }
 
-  return { secret, own, existing, site, tls, clientKey, certificates, warn }
+  return { secret, own, existing, site, tls, clientKey, authorities, warn }
 }
 
 /** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret cannot be had. */
@@ -139,7 +143,7 @@ export const nowhere: Surroundings = {
   site: (value) => ({ value }),
   tls: (value) => ({ value }),
   clientKey: () => refuse(undefined, 'a key cannot be read here; use loadConfig'),
-  certificates: (value) => ({ value }),
+  authorities: (value) => ({ value }),
   warn: false,
 }
 

@@ -25,6 +25,22 @@ function withoutDotSegments(path: string): boolean {
   return !path.split('/').some((part) => part === '.' || part === '..')
 }
 
+/** What a request of the gateway's own asks for: `/healthz`, with a query if need be. */
+export function requestPath() {
+  return text('path', /^\/[!#-~]*$/, 'write a path such as /healthz').refine((path) => !path.includes('#'), {
+    error: 'write a path such as /healthz, without #',
+  })
+}
+
+/** A DNS name as it stands in a certificate; an IP address is no server name. @see RFC 6066 §3 */
+export function serverName() {
+  return text(
+    'host name',
+    /^(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/,
+    'write a host name, such as api.internal',
+  )
+}
+
 /** A method as it stands on the wire. TRACE reflects headers and CONNECT opens tunnels, so neither is ever forwarded. */
 export function method() {
   return text('method', /^[A-Z][A-Z-]*$/, 'write a method in capitals, such as GET or POST').refine(

@@ -6,7 +6,7 @@ export class ClientGone extends Error {}
 
 /** The request said `Expect: 100-continue`, and now its body is wanted. In HTTP/1.0 it means nothing. @see RFC 9110 §10.1.1 */
 export function invite(request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.expect !== undefined && request.httpVersion === '1.1') response.writeContinue()
+  if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue()
 }
 
 /** The length that the client declared; Infinity if the body is chunked, 0 if there is none. */
@@ -44,6 +44,8 @@ export class Upload extends Readable {
   readonly #limit: number
   readonly #onTooLarge: () => void
   #size = 0
+  /** Somebody began to read it: it can't be sent a second time. */
+  touched = false
 
   constructor(request: IncomingMessage, limit: number, onTooLarge: () => void) {
     super({ highWaterMark: 64 * 1024 })
@@ -65,6 +67,7 @@ export class Upload extends Readable {
   }
 
   override _read(): void {
+    this.touched = true
     this.#request.resume()
   }
 

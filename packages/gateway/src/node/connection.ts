@@ -28,13 +28,12 @@ export interface Connection {
 const kConnection = Symbol('coatcheck.connection')
 type Marked = Socket & { [kConnection]?: Connection }
 
-/** The memory of a socket; made at its first use. */
-export function connectionOf(socket: Socket): Connection {
-  return (socket as Marked)[kConnection] ?? remember(socket)
+/** The memory of a socket; made at its first use. A stream of HTTP/2 has one as well, and the address of its connection. */
+export function connectionOf(socket: Socket, address?: string): Connection {
+  return (socket as Marked)[kConnection] ?? remember(socket, address ?? socket.remoteAddress ?? '')
 }
 
-function remember(socket: Marked): Connection {
-  const address = socket.remoteAddress ?? ''
+function remember(socket: Marked, address: string): Connection {
   const connection: Connection = {
     socket,
     peer: address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address,

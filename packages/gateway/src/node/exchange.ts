@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Forward, Respond } from '../decision.ts'
-import { siftResponse } from '../protocol/sift-response.ts'
+import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
+import { type Address, isConnectFailure } from './upstream-address.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
 
 export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'payload_too_large'
 
@@ -18,11 +20,17 @@ export interface Surroundings {
   readonly running: Exchange[]
   /** Counts answers by the first digit of their status. */
   readonly answers: Float64Array
+  /** Sends the request again, as decided anew. */
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  /** Sends it on its way, to the address that it has now. */
+  dispatch(exchange: Exchange): void
   unavailable(code: UpstreamFailure, decision: Forward): Respond
   failed(error: Error, decision: Forward): void
   /** The upstream sent a header that none should send. */
   readonly flagged: (reason: string) => void
 }
+
+type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address]
 
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
@@ -34,33 +42,45 @@ export class Exchange implements Abortable {
   readonly #connection: Connection
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  readonly #decision: Forward
+  readonly decision: Forward
+  readonly #pool: UpstreamPool
+  address: Address
   /** The body to send; null if the request has none. */
   readonly body: Upload | null
   #abort: ((error?: Error) => void) | undefined
   #resume: (() => void) | undefined
   /** The tick of the last sign of life. */
   #seen: number
-  #state: 'waiting' | 'streaming' | 'over' = 'waiting'
+  /** `held`: the upstream said 401, and the guard thinks about it. */
+  #state: 'waiting' | 'held' | 'streaming' | 'over' = 'waiting'
   /** Bytes of the answer still to come; -1 if the upstream did not say. */
   #left = -1
   #flushed = false
   #paused = false
   #endless = false
+  /** The first byte of an answer came. */
+  #answering = false
+  #triedElsewhere = false
+  #complete = false
+  /** The upstream's connection ended while its 401 was held. */
+  #broken: Error | undefined
   #place: number
 
-  constructor(around: Surroundings, connection: Connection, parties: [IncomingMessage, ServerResponse, Forward]) {
+  constructor(around: Surroundings, connection: Connection, parties: Parties) {
     this.#around = around
     this.#connection = connection
     this.#request = parties[0]
     this.#response = parties[1]
-    this.#decision = parties[2]
+    this.decision = parties[2]
+    this.#pool = parties[3]
+    this.address = parties[4]
     this.#seen = around.now
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
       : null
     this.#place = around.running.push(this) - 1
     connection.running.push(this)
+    this.address.entered()
   }
 
   clientGone(): void {
@@ -75,12 +95,16 @@ export class Exchange implements Abortable {
     // A client that is slow to send is not the upstream's fault; the server looks after those.
     const { body } = this
     const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
-    if (this.#state === 'waiting' && sending) return
+    if (this.#state === 'held' || (this.#state === 'waiting' && sending)) return
     this.#fail('upstream_timeout')
   }
 
+  get method(): string {
+    return this.#request.method as string
+  }
+
   get timeout(): number {
-    return this.#decision.timeout
+    return this.decision.timeout
   }
 
   onConnect(abort: (error?: Error) => void): void {
@@ -99,26 +123,87 @@ export class Exchange implements Abortable {
     this.#seen = this.#around.now
   }
 
+  onResponseStarted(): void {
+    this.#answering = true
+    this.address.answered()
+  }
+
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
     if (status < 200) {
       // Nobody asked to switch protocols. The other informational answers promise nothing and are left out.
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
+    const headers = this.#decode(raw, status)
+    if (headers === undefined) {
+      this.#fail('upstream_unavailable', new Error('the upstream framed its answer in a way that is not HTTP/1.1'))
+      return true
+    }
     const { answers } = this.#around
     const digit = (status / 100) | 0
     answers[digit] = (answers[digit] as number) + 1
-    const response = this.#response
-    const headers = this.#decode(raw)
     this.#seen = this.#around.now
     this.#resume = resume
+    if (status === 401 && this.decision.unauthorized !== undefined) return this.#askAgain(headers)
+    this.#begin(status, headers)
+    return true
+  }
+
+  #begin(status: number, headers: string[]): void {
+    const response = this.#response
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
-    response.writeHead(status, siftResponse(headers, this.#decision.response, this.#around.flagged))
+    response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))
     this.#state = 'streaming'
+    if (status === 204 || status === 304) {
+      // It is whole: a client library that waits for the body which a 304 says it would have makes no difference.
+      this.onComplete()
+      return
+    }
     // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
     process.nextTick(flush, this)
-    return true
+  }
+
+  /** The upstream's 401 waits unread until the guard has said what becomes of it. */
+  #askAgain(headers: string[]): boolean {
+    const said = this.decision.unauthorized?.(this.decision, { headers, repeatable: this.#isRepeatable() })
+    if (said instanceof Promise) {
+      this.#state = 'held'
+      void said.then((decision) => {
+        if (this.#state !== 'held') return
+        this.#seen = this.#around.now
+        if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
+        else this.#settle(decision, headers)
+        if (decision !== undefined) return
+        if (this.#complete) this.onComplete()
+        else this.#resume?.()
+      })
+      return false
+    }
+    this.#settle(said, headers)
+    return said === undefined
+  }
+
+  #settle(said: Forward | Respond | undefined, headers: string[]): void {
+    if (said === undefined) {
+      this.#begin(401, headers)
+      return
+    }
+    this.#over()
+    // Nobody wants the rest of the 401, be it endless.
+    this.#abort?.()
+    this.body?.destroy()
+    if (said.kind === 'forward') this.#around.forward(this.#request, this.#response, said)
+    else respond(this.#request, this.#response, said, this.decision.response.add)
+  }
+
+  /**
+   * Twice is as good as once, and all of it can be sent again. A client that was invited to send its body (`Expect`) is not
+   * invited twice. @see RFC 9110 §9.2.2
+   */
+  #isRepeatable(): boolean {
+    const { method, headers } = this.#request
+    return this.body === null && headers.expect === undefined && IDEMPOTENT.has(method as string)
   }
 
   onData(chunk: Buffer): boolean {
@@ -136,15 +221,52 @@ export class Exchange implements Abortable {
     return false
   }
 
-  onComplete(): void {
+  onComplete(trailers: readonly (string | Buffer)[] | null = null): void {
+    if (this.#state === 'over') return
+    // There is no body to hold back behind the 401 of a HEAD.
+    if (this.#state === 'held') {
+      this.#complete = true
+      return
+    }
     this.#flushed = true
+    if (trailers !== null && trailers.length > 0) {
+      const passed = siftTrailers(trailers.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))))
+      // node:http writes them behind a body in chunks only. @see RFC 9112 §7.1.2
+      if (passed.length > 0) this.#response.addTrailers(passed)
+    }
     if (!this.#response.writableEnded) this.#response.end()
     this.#over()
   }
 
   onError(error: Error): void {
+    // Not even sent: no connection could be had. Also of interest when the client has left meanwhile.
+    const unsent = this.#abort === undefined
+    const unreachable = unsent && isConnectFailure(error)
+    if (unreachable) this.address.unreachable(error)
     if (this.#state === 'over') return
-    this.#fail('upstream_unavailable', error)
+    if ((unreachable || !unsent) && this.#tryElsewhere(unsent)) return
+    // It may be sent again all the same: what was known of the 401 was enough to ask.
+    if (this.#state === 'held') this.#broken = error
+    else this.#fail('upstream_unavailable', error)
+  }
+
+  /**
+   * Once, and only where it can't be done twice: it never left, or twice is as good as once and not a byte of an answer came
+   * (a kept connection that the upstream closes just then). Never after a time-out: the upstream may still be at it.
+   */
+  #tryElsewhere(unsent: boolean): boolean {
+    if (this.#triedElsewhere || this.#answering) return false
+    if (unsent ? this.body?.touched === true : !this.#isRepeatable()) return false
+    const address = this.#pool.pick(unsent ? this.address : undefined)
+    if (address === undefined) return false
+    this.#triedElsewhere = true
+    this.address.left()
+    this.address = address
+    address.entered()
+    this.#abort = undefined
+    this.#seen = this.#around.now
+    this.#around.dispatch(this)
+    return true
   }
 
   /** Sends the head now: an event stream's first byte may be minutes away. */
@@ -163,24 +285,38 @@ export class Exchange implements Abortable {
     })
   }
 
-  #decode(raw: Buffer[]): string[] {
+  /**
+   * Undefined for a transfer coding other than `chunked`: taken off by the client library or not, the body would be another
+   * one than its head says. A second length, or both framings, do not get past the client library. @see RFC 9112 §6.1
+   */
+  #decode(raw: Buffer[], status: number): string[] | undefined {
     const headers = new Array<string>(raw.length)
+    let coded = false
+    let length = -1
     for (let i = 0; i < raw.length; i += 2) {
       const name = (raw[i] as Buffer).toString('latin1')
       const value = (raw[i + 1] as Buffer).toString('latin1')
       headers[i] = name
       headers[i + 1] = value
-      if (name.length === 14 && name.toLowerCase() === 'content-length') this.#left = Number(value)
+      if (name.length === 14 && name.toLowerCase() === 'content-length') length = i
       else if (name.length === 12 && name.toLowerCase() === 'content-type') {
         this.#endless = value.startsWith('text/event-stream')
+      } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
+        if (coded || value.toLowerCase() !== 'chunked') return undefined
+        coded = true
       }
     }
+    if (length === -1) return headers
+    // A 204 has no body, and a length of one would be believed by somebody. @see RFC 9110 §8.6
+    if (status === 204) headers.splice(length, 2)
+    else this.#left = Number(headers[length + 1])
     return headers
   }
 
   #over(): void {
     this.#state = 'over'
     if (this.#place === -1) return
+    this.address.left()
     const { running } = this.#around
     const last = running.pop() as Exchange
     if (last !== this) {
@@ -197,7 +333,7 @@ export class Exchange implements Abortable {
     const begun = this.#state === 'streaming'
     this.#over()
     if (error !== undefined || code === 'upstream_timeout') {
-      this.#around.failed(error ?? new Error(code), this.#decision)
+      this.#around.failed(error ?? new Error(code), this.decision)
     }
     // Aborting closes this upstream connection alone; the pool opens another.
     this.#abort?.()
@@ -206,12 +342,7 @@ export class Exchange implements Abortable {
     if (begun) this.#cut()
     // What the upstream's answer would have carried is due with this one too: the new value of a rotated session cookie.
     else
-      respond(
-        this.#request,
-        this.#response,
-        this.#around.unavailable(code, this.#decision),
-        this.#decision.response.add,
-      )
+      respond(this.#request, this.#response, this.#around.unavailable(code, this.decision), this.decision.response.add)
   }
 
   #cut(): void {
@@ -221,6 +352,8 @@ export class Exchange implements Abortable {
     else this.#response.destroy()
   }
 }
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
 function flush(exchange: Exchange): void {
   exchange.flushHead()

@@ -1,21 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isIP } from 'node:net'
 import type { Logger } from 'pino'
-import { type Dispatcher, Pool } from 'undici'
-import type { Forward, RawHeaders, Respond } from '../decision.ts'
+import type { Dispatcher } from 'undici'
+import type { Forward, PoolSettings, RawHeaders, Respond } from '../decision.ts'
 import { declaredLength, invite } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
+import type { AddressOptions, DispatchOptions } from './upstream-address.ts'
+import { UpstreamPool } from './upstream-pool.ts'
 
 export interface ForwarderOptions {
   readonly log: Pick<Logger, 'warn' | 'debug'>
-  /** The answer to a request whose upstream can't be had, or whose body is too large. */
-  unavailable(code: UpstreamFailure, decision: Forward): Respond
+  /**
+   * The answer to a request whose upstream can't be had, or whose body is too large. `retryAfter`: seconds, where it is
+   * known when another try is worth it.
+   */
+  unavailable(code: UpstreamFailure, decision: Forward, retryAfter?: number): Respond
   /** Where answers are counted, by the first digit of their status. */
   readonly answers?: Float64Array
-  /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
+  /** Connections to each address; 128 if left out. A request that finds all of them busy waits its turn. */
   readonly connections?: number
+  /** Opened at once, so that their health is known before the first request. */
+  readonly pools?: readonly PoolSettings[]
 }
 
 export interface Forwarder {
@@ -29,24 +35,20 @@ export interface Forwarder {
 
 /** Milliseconds. One clock for all requests costs less than a timer or two for each. */
 const tick = 100
-const connectTimeout = 10_000
-
-interface Upstream {
-  readonly pool: Pool
-  /** The certificate must be the upstream's, whatever Host it is sent. */
-  readonly servername: string | undefined
-}
-
-/** undici passes `servername` on, but does not list it. */
-type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { log, unavailable, connections = 128 } = options
-  const upstreams = new Map<string, Upstream>()
+  const { log, unavailable, connections, pools = [] } = options
+  /** By what decisions carry: the settings themselves, or an address without any. */
+  const known = new Map<PoolSettings | string, UpstreamPool>()
+  /** By what the settings say: equal ones share connections. */
+  const open = new Map<string, UpstreamPool>()
+  const report: AddressOptions['report'] = (event, upstream, reason) => log.warn({ event, upstream, reason })
   const around: Surroundings = {
     now: 0,
     running: [],
     answers: options.answers ?? new Float64Array(10),
+    forward,
+    dispatch,
     unavailable,
     failed: (err, { requestId, upstream }) => log.warn({ err, requestId, upstream }, 'upstream failed'),
     flagged: (reason) => log.debug({ reason }, 'response header dropped'),
@@ -60,41 +62,53 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     }
   }, tick)
   clock.unref()
+  for (const settings of pools) poolOf(settings)
 
-  function open(origin: string): Upstream {
-    // Time-outs are ours (`expire`): undici's can't tell an event stream from a stuck answer.
-    const limits = { headersTimeout: 0, bodyTimeout: 0, connectTimeout, maxHeaderSize: 64 * 1024 }
-    const pool = new Pool(origin, { ...limits, connections, pipelining: 1 })
-    const { protocol, hostname } = new URL(origin)
-    const upstream = { pool, servername: protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined }
-    upstreams.set(origin, upstream)
-    return upstream
+  function poolOf(asked: PoolSettings | string): UpstreamPool {
+    const settings = typeof asked === 'string' ? { addresses: [asked] } : asked
+    const key = JSON.stringify(settings)
+    const pool =
+      open.get(key) ?? new UpstreamPool({ ...(connections !== undefined && { connections }), ...settings }, report)
+    open.set(key, pool)
+    known.set(asked, pool)
+    return pool
+  }
+
+  function forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void {
+    const length = declaredLength(request)
+    if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
+      respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
+      return
+    }
+    const asked = decision.pool ?? decision.upstream
+    const pool = known.get(asked) ?? poolOf(asked)
+    const address = pool.pick()
+    if (address === undefined) {
+      const answer = unavailable('upstream_unavailable', decision, pool.retryAfter)
+      respond(request, response, answer, decision.response.add)
+      return
+    }
+    invite(request, response)
+    dispatch(new Exchange(around, connectionOf(request.socket), [request, response, decision, pool, address]))
+  }
+
+  function dispatch(exchange: Exchange): void {
+    const { decision, body } = exchange
+    const options: DispatchOptions = {
+      path: decision.path,
+      method: exchange.method as Dispatcher.HttpMethod,
+      headers: body === null ? decision.headers : withoutFraming(decision.headers),
+      body,
+    }
+    exchange.address.dispatch(options, exchange)
   }
 
   return {
-    forward(request, response, decision) {
-      const length = declaredLength(request)
-      if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
-        respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
-        return
-      }
-      const upstream = upstreams.get(decision.upstream) ?? open(decision.upstream)
-      invite(request, response)
-      const exchange = new Exchange(around, connectionOf(request.socket), [request, response, decision])
-      const options: DispatchOptions = {
-        path: decision.path,
-        method: request.method as Dispatcher.HttpMethod,
-        headers: exchange.body === null ? decision.headers : withoutFraming(decision.headers),
-        body: exchange.body,
-      }
-      if (upstream.servername !== undefined) options.servername = upstream.servername
-      // Also what dispatch itself refuses comes back through onError.
-      upstream.pool.dispatch(options, exchange)
-    },
+    forward,
     inFlight: () => around.running.length,
     async close() {
       clearInterval(clock)
-      await Promise.all(Array.from(upstreams.values(), ({ pool }) => pool.destroy()))
+      await Promise.all(Array.from(open.values(), (pool) => pool.close()))
     },
   }
 }

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Logger } from 'pino'
@@ -7,6 +7,7 @@ import type { RequestHead } from '../protocol/head.ts'
 import { ClientGone, declaredLength, invite, readBody } from './body.ts'
 import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
 import { drain } from './drain.ts'
+import { createHttp2, type Http2 } from './http2.ts'
 import { createRequestIds } from './request-id.ts'
 import { respond } from './respond.ts'
 import { watchForStalled } from './stalled.ts'
@@ -91,14 +92,18 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       respond(request, response, framingError('bad_request'))
       return
     }
+    proceed(request, response, {
+      method: request.method as string,
+      target: request.url as string,
+      rawHeaders: request.rawHeaders,
+      strictlyParsed: true,
+      peer: connection.peer,
+    })
+  }
+
+  function proceed(request: IncomingMessage, response: ServerResponse, head: RequestHead): void {
     try {
-      const decision = decide({
-        method: request.method as string,
-        target: request.url as string,
-        rawHeaders: request.rawHeaders,
-        strictlyParsed: true,
-        peer: connection.peer,
-      })
+      const decision = decide(head)
       if (decision instanceof Promise) decideLater(request, response, decision)
       else carryOut(request, response, decision)
     } catch (error) {
@@ -152,6 +157,28 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     }
   }
 
+  /** node:https goes on as it is for all who don't agree on `h2` in the handshake (ALPN). */
+  function serveHttp2(server: Server): Http2 {
+    const http2 = createHttp2({
+      ...limits,
+      framingError,
+      receive: (request, response, rawHeaders) =>
+        proceed(request, response, {
+          method: request.method as string,
+          target: request.url as string,
+          rawHeaders,
+          peer: connectionOf(request.socket).peer,
+        }),
+    })
+    const serveHttp1 = server.listeners('secureConnection') as ((socket: Socket) => void)[]
+    server.removeAllListeners('secureConnection')
+    server.on('secureConnection', (socket: Socket) => {
+      if (speaksHttp2(socket)) http2.accept(socket)
+      else for (const serve of serveHttp1) serve.call(server, socket)
+    })
+    return http2
+  }
+
   const settings = {
     insecureHTTPParser: false,
     maxHeaderSize: limits.headerBytes,
@@ -175,7 +202,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
           ...settings,
           ...tls,
           minVersion: 'TLSv1.2',
-          ALPNProtocols: ['http/1.1'],
+          ALPNProtocols: ['h2', 'http/1.1'],
           handshakeTimeout: 10_000,
         })
   // 0: keep them all, so that `receive` can count. The bytes are limited.
@@ -185,7 +212,9 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
+  const http2 = tls === undefined ? undefined : serveHttp2(server)
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+    if (speaksHttp2(socket)) return
     const connection = connectionOf(socket)
     connections.add(connection)
     socket.once('close', () => connections.delete(connection))
@@ -213,6 +242,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     },
     async close({ graceMs }) {
       draining = true
+      http2?.close()
       await drain(server, { connections, sockets, graceMs })
       stopWatching()
     },
@@ -225,6 +255,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
  */
 function isForeignVersion({ httpVersion, headers }: IncomingMessage): boolean {
   return httpVersion !== '1.1' && (httpVersion !== '1.0' || headers['transfer-encoding'] !== undefined)
+}
+
+function speaksHttp2(socket: Socket): boolean {
+  return 'alpnProtocol' in socket && socket.alpnProtocol === 'h2'
 }
 
 /** The listener hears of this answer only: if writing it fails, another one takes its place. */

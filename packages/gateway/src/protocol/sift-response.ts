@@ -1,5 +1,6 @@
 import type { ResponseRules } from '../decision.ts'
 import { isGatewayCookie } from './cookies.ts'
+import { ruleOf } from './header-names.ts'
 
 const Kind = { keep: 0, drop: 1, once: 2, setCookie: 3, connection: 4, cors: 5, caching: 6, nonce: 7 } as const
 type Kind = (typeof Kind)[keyof typeof Kind]
@@ -99,6 +100,29 @@ export function siftResponse(
   for (let i = 0; i < added.length; i++) out.push(added[i] as string)
   return out
 }
+
+/**
+ * The trailer fields (name, value, …) that a client may have: those that mean nothing to anybody but the two applications.
+ * A client that merges trailers into the head must not find there what the sift of the head has dropped, or what came after
+ * the checks that it would have decided. @see RFC 9110 §6.5.1
+ */
+export function siftTrailers(raw: readonly string[]): [string, string][] {
+  const out: [string, string][] = []
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string
+    const value = raw[i + 1] as string
+    const rule = classify(name)
+    if (rule === undefined || rule.kind !== Kind.keep || bySpelling.has(rule.lower)) continue
+    const asRequest = ruleOf(rule.lower)
+    if (asRequest.slot !== -1 || !asRequest.forward || HEAD_ONLY.test(rule.lower) || FORBIDDEN.test(value)) continue
+    out.push([name, value])
+  }
+  return out
+}
+
+/** What a browser obeys, or a client judges a body by. */
+const HEAD_ONLY =
+  /^(?:content-(?!digest$)|sec-|cross-origin-|access-control-|if-|(?:permissions-policy|refresh|retry-after|x-frame-options)$)/
 
 function addMissing(
   defaults: readonly string[],

@@ -1,5 +1,5 @@
 import type { RouteConfig } from '../config/schema.ts'
-import type { Decision, Forward, ResponseRules } from '../decision.ts'
+import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
@@ -7,6 +7,7 @@ import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import { type Credential, createCredential } from './credential.ts'
 import { identityHeaders } from './identity-headers.ts'
+import { poolSettingsOf } from './pool-settings.ts'
 import { createStillAdmitted } from './still-admitted.ts'
 
 /**
@@ -16,9 +17,11 @@ import { createStillAdmitted } from './still-admitted.ts'
 export function createForward(
   route: RouteConfig,
   services: Services,
+  unauthorized?: Unauthorized,
 ): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
   const { config, dpopProofs } = services
   const upstream = route.upstream as string
+  const pool = poolSettingsOf(route)
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
@@ -59,6 +62,7 @@ export function createForward(
     return {
       kind: 'forward',
       upstream,
+      pool,
       path,
       headers,
       response: rules,
@@ -66,6 +70,9 @@ export function createForward(
       maxBody: route.maxBody,
       requestId: request.requestId,
       navigation: isNavigation(request.fields),
+      unauthorized,
+      request,
+      session,
     }
   }
 

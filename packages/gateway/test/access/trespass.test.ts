@@ -5,9 +5,15 @@ import type { RouteConfig } from '../../src/config/schema.ts'
 
 const upstream = 'http://127.0.0.1:3000'
 const route = (path: string, change: Partial<RouteConfig> = {}) =>
-  ({ path, upstream, access: 'authenticated', csrf: 'header', ...change }) as RouteConfig
+  ({ path, upstream, addresses: [upstream], access: 'authenticated', csrf: 'header', ...change }) as RouteConfig
 const admin = { access: { roles: ['admin'] } }
 const by = (routes: RouteConfig[]) => createTrespasses(routes[0] as RouteConfig, routes)
+
+test('PX1 two routes that share one address of several are neighbours', () => {
+  const [one, other] = [upstream, 'http://127.0.0.1:4000']
+  const routes = [route('/a/*', { addresses: [one, other] }), route('/a/b', { ...admin, addresses: [other] })]
+  expect(by(routes)('/a/B', 'GET')).toBe(true)
+})
 
 describe('PX1 a path that its upstream may take for that of a stricter route', () => {
   const twisted = [
@@ -60,9 +66,9 @@ describe('what is no trespass', () => {
   test.each([
     ['an open place', [route('/a/*'), route('/a/b', { access: 'public' })]],
     ['one that asks for no more', [route('/a/*', admin), route('/a/b')]],
-    ['another upstream', [route('/a/*'), route('/a/b', { ...admin, upstream: 'http://127.0.0.1:4000' })]],
+    ['another upstream', [route('/a/*'), route('/a/b', { ...admin, addresses: ['http://127.0.0.1:4000'] })]],
     ['the same place', [route('/a/*'), route('/A/*', admin)]],
-    ['static files', [route('/a/*', { upstream: undefined, static: '/srv' }), route('/a/b', admin)]],
+    ['static files', [route('/a/*', { addresses: [], static: '/srv' }), route('/a/b', admin)]],
   ])('%s', (_, routes) => {
     for (const path of ['/a/B', '/a/b/', '/a/b.', '/a/', '/a']) expect(by(routes)(path, 'GET')).toBe(false)
   })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import type { Decision, Forward, Respond } from '../../src/decision.ts'
+import type { Decision, Forward, PoolSettings, Respond } from '../../src/decision.ts'
 import { createForwarder } from '../../src/node/proxy.ts'
 import { createNodeServer, type Limits, type NodeServer } from '../../src/node/server.ts'
 import { createStaticFiles } from '../../src/node/static-files.ts'
@@ -50,17 +50,23 @@ export interface CarrierOptions {
   limits?: Partial<Limits>
   tls?: { cert: string; key: string }
   connections?: number
+  pools?: PoolSettings[]
 }
 
 export async function startCarrier(
   decide: (head: RequestHead) => Decision | Promise<Decision>,
-  { connections, ...options }: CarrierOptions = {},
+  { connections, pools = [], ...options }: CarrierOptions = {},
 ): Promise<Carrier> {
   const logged: unknown[] = []
   const decided: string[] = []
   const note = (fields: unknown) => logged.push(fields)
+  const unavailable = (code: string, _: Forward, retryAfter?: number): Respond => {
+    const answer = problem(code)
+    if (retryAfter !== undefined) answer.headers.push('Retry-After', String(retryAfter))
+    return answer
+  }
   const log = { error: note, warn: note, debug() {} } as never
-  const forwarder = createForwarder({ log, unavailable: problem, ...(connections !== undefined && { connections }) })
+  const forwarder = createForwarder({ log, pools, unavailable, ...(connections !== undefined && { connections }) })
   const server = createNodeServer({
     ...options,
     log,

@@ -184,10 +184,10 @@ describe('TLS', () => {
         .end()
     })
 
-  test('speaks HTTP/1.1 alone, over 1.2 or newer', async () => {
+  test('speaks over TLS 1.2 or newer; HTTP/1.1 unless HTTP/2 is preferred', async () => {
     await using carrier = await startCarrier(({ peer }) => text(200, peer), { tls: await certificate })
-    expect(await ask(carrier.url, { ALPNProtocols: ['h2', 'http/1.1'] })).toBe('127.0.0.1')
-    await expect(ask(carrier.url, { ALPNProtocols: ['h2'] })).rejects.toThrow()
+    expect(await ask(carrier.url, { ALPNProtocols: ['http/1.1'] })).toBe('127.0.0.1')
+    await expect(ask(carrier.url, { ALPNProtocols: ['http/1.0'] })).rejects.toThrow()
     await expect(ask(carrier.url, { maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })).rejects.toThrow()
   })
 

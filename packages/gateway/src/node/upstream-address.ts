@@ -1,0 +1,137 @@
+import { isIP } from 'node:net'
+import { type Dispatcher, Pool } from 'undici'
+import type { PoolSettings } from '../decision.ts'
+
+/** undici passes `servername` on, but does not list it. */
+export type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
+
+/** Milliseconds. */
+const firstPause = 1_000
+const longestPause = 30_000
+/** Failures in a row after which the only address of an upstream is left alone for a while. */
+const patience = 5
+/** Bad answers in a row after which a health check gives an address up. */
+const badAnswers = 2
+
+export interface AddressOptions {
+  readonly settings: Pick<PoolSettings, 'connections' | 'connectTimeout' | 'tls'>
+  /** There are others, so one failure is enough to prefer them. */
+  readonly replaceable: boolean
+  /** What the log should know: it is left alone, or back. */
+  report(event: 'upstream_aside' | 'upstream_back', address: string, reason?: string): void
+}
+
+/**
+ * One address of an upstream, what is known of its health, and the connections to it: a circuit breaker. Only failures to
+ * connect open it. Time-outs and broken answers don't: whoever finds one bad request could take every address away with it.
+ */
+export class Address {
+  readonly origin: string
+  readonly #options: AddressOptions
+  readonly #client: Pool
+  /** The certificate must be the upstream's, whatever Host it is sent. */
+  readonly #servername: string | undefined
+  /** Requests under way. */
+  outstanding = 0
+  #failures = 0
+  /** Milliseconds of the monotonic clock; 0: nothing is wrong. */
+  #asideUntil = 0
+  /** A request is under way that shows whether it is back. */
+  #probing = false
+  #badAnswers = 0
+
+  constructor(origin: string, options: AddressOptions) {
+    const { connections = 128, connectTimeout = 10_000, tls } = options.settings
+    const { protocol, hostname } = new URL(origin)
+    this.origin = origin
+    this.#options = options
+    this.#servername = tls?.servername ?? (protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined)
+    this.#client = new Pool(origin, {
+      // Time-outs are ours (`Exchange.expire`): undici's can't tell an event stream from a stuck answer.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connectTimeout,
+      maxHeaderSize: 64 * 1024,
+      connections,
+      pipelining: 1,
+      // Said, so that no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) says otherwise.
+      ...(protocol === 'https:' && { connect: { ...tls, timeout: connectTimeout, rejectUnauthorized: true } }),
+    })
+  }
+
+  dispatch(options: DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    if (this.#servername !== undefined) options.servername = this.#servername
+    // Also what dispatch itself refuses comes back through onError.
+    this.#client.dispatch(options, handler)
+  }
+
+  /** Milliseconds until it may be tried again; 0: now. */
+  get pause(): number {
+    if (this.#asideUntil === 0) return 0
+    const left = this.#asideUntil - performance.now()
+    return left > 0 ? left : this.#probing ? firstPause : 0
+  }
+
+  /** A request begins, and will end in `left`. */
+  entered(): void {
+    this.outstanding++
+    if (this.#asideUntil !== 0) this.#probing = true
+  }
+
+  left(): void {
+    this.outstanding--
+    this.#probing = false
+  }
+
+  /** It answered something. */
+  answered(): void {
+    if (this.#failures !== 0 && this.#badAnswers < badAnswers) this.#back()
+  }
+
+  /** No connection could be made. */
+  unreachable(error: Error): void {
+    // One dead connection fails all requests that waited for it: that is one failure.
+    if (this.#asideUntil > performance.now()) return
+    this.#failures++
+    if (!this.#options.replaceable && this.#failures < patience) return
+    const times = this.#failures - (this.#options.replaceable ? 1 : patience)
+    this.#aside(Math.min(firstPause * 2 ** Math.min(times, 16), longestPause), reasonOf(error))
+  }
+
+  /** What a health check found. `interval` is the time until the next one, in milliseconds. */
+  checked(healthy: boolean, interval: number): void {
+    if (healthy) {
+      this.#badAnswers = 0
+      if (this.#asideUntil !== 0) this.#back()
+    } else if (++this.#badAnswers >= badAnswers) {
+      // Until the check says otherwise; and should the checks stop, not for ever.
+      this.#aside(3 * interval, 'the health check failed')
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#client.destroy()
+  }
+
+  #aside(pause: number, reason: string): void {
+    if (this.#asideUntil === 0) this.#options.report('upstream_aside', this.origin, reason)
+    this.#asideUntil = performance.now() + pause
+  }
+
+  #back(): void {
+    if (this.#asideUntil !== 0) this.#options.report('upstream_back', this.origin)
+    this.#asideUntil = 0
+    this.#failures = 0
+  }
+}
+
+/** Not what the client library refuses to send: one odd request would count as an outage of the upstream. */
+export function isConnectFailure(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code !== undefined && (!code.startsWith('UND_ERR_') || code === 'UND_ERR_CONNECT_TIMEOUT')
+}
+
+/** Never the text of an error of the peer's making. */
+function reasonOf(error: Error): string {
+  return (error as NodeJS.ErrnoException).code ?? error.name
+}

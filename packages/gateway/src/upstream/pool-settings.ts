@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import type { RouteConfig } from '../config/schema.ts'
+import type { PoolSettings } from '../decision.ts'
+
+/** As configured: paths of files. */
+export type UpstreamTls = NonNullable<RouteConfig['tls']>
+
+/**
+ * How a route's upstream is reached. Undefined for the plainest: one address, and nothing said about it.
+ * @throws Error when a TLS file can't be read
+ */
+export function poolSettingsOf(route: RouteConfig): PoolSettings | undefined {
+  const { addresses, connections, timeouts, health, tls } = route
+  const plain = connections === undefined && timeouts === undefined && health === undefined && tls === undefined
+  if (addresses.length === 0 || (plain && addresses.length === 1)) return undefined
+  return {
+    addresses,
+    ...(connections !== undefined && { connections }),
+    ...(timeouts !== undefined && { connectTimeout: timeouts.connect }),
+    ...(health !== undefined && { health }),
+    ...(tls !== undefined && { tls: readUpstreamTls(tls) }),
+  }
+}
+
+/** The texts of the files. */
+export function readUpstreamTls(tls: UpstreamTls | undefined): NonNullable<PoolSettings['tls']> {
+  if (tls === undefined) return {}
+  const { ca, cert, key, servername } = tls
+  return {
+    ...(ca !== undefined && { ca: readFileSync(ca, 'utf8') }),
+    ...(cert !== undefined && { cert: readFileSync(cert, 'utf8') }),
+    ...(key !== undefined && { key: readFileSync(key, 'utf8') }),
+    ...(servername !== undefined && { servername }),
+  }
+}

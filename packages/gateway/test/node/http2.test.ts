@@ -1,0 +1,619 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { promisify } from 'node:util'
+import selfsigned from 'selfsigned'
+import { describe, expect, test } from 'vitest'
+import type { Decision } from '../../src/decision.ts'
+import type { RequestHead } from '../../src/protocol/head.ts'
+import { type CarrierOptions, eventually, forwardTo, pause, startCarrier, startUpstream, text } from './carrier.ts'
+
+const { cert, private: key } = await selfsigned.generate([{ name: 'commonName', value: '127.0.0.1' }], {
+  keyType: 'ec',
+})
+
+type Decide = (head: RequestHead) => Decision | Promise<Decision>
+
+async function start(decide: Decide, options: CarrierOptions = {}) {
+  const heads: RequestHead[] = []
+  const carrier = await startCarrier(
+    (head) => {
+      heads.push(head)
+      return decide(head)
+    },
+    { ...options, tls: { cert, key } },
+  )
+  const sessions: ClientHttp2Session[] = []
+  const open = () => {
+    const session = connect(carrier.url, { rejectUnauthorized: false })
+    session.on('error', () => {})
+    sessions.push(session)
+    return session
+  }
+  return {
+    carrier,
+    heads,
+    open,
+    async [Symbol.asyncDispose]() {
+      for (const session of sessions) session.destroy()
+      await carrier[Symbol.asyncDispose]()
+    },
+  }
+}
+
+interface Answer {
+  readonly status: number | undefined
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+  readonly trailers: IncomingHttpHeaders
+  /** The code with which the stream ended. */
+  readonly code: number | undefined
+}
+
+/** One request and all of its answer, as far as there was one. */
+async function ask(
+  session: ClientHttp2Session,
+  headers: OutgoingHttpHeaders = {},
+  body?: string | Buffer,
+): Promise<Answer> {
+  const stream = session.request(headers, { endStream: body === undefined && headers[':method'] !== 'POST' })
+  if (body !== undefined) stream.end(body)
+  return await answerOf(stream)
+}
+
+function answerOf(stream: ClientHttp2Stream): Promise<Answer> {
+  return new Promise((resolve) => {
+    let head: IncomingHttpHeaders = {}
+    let trailers: IncomingHttpHeaders = {}
+    let body = ''
+    stream.on('response', (headers) => {
+      head = headers
+    })
+    stream.on('trailers', (fields) => {
+      trailers = fields
+    })
+    stream.on('data', (chunk) => {
+      body += String(chunk)
+    })
+    stream.on('error', () => {})
+    stream.on('close', () =>
+      resolve({ status: head[':status'] as never, headers: head, body, trailers, code: stream.rstCode }),
+    )
+  })
+}
+
+const valuesOf = ({ rawHeaders }: RequestHead, name: string) =>
+  rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1] === name)
+
+describe('a request', () => {
+  test('is decided as one of HTTP/1.1: Host, one Cookie line, no pseudo-headers; its peer is known', async () => {
+    await using world = await start(() => text(200, 'fine'))
+    const cookie = ['a=1', 'b=2', '__Host-session=x']
+    const { status, body } = await ask(world.open(), {
+      ':path': '/p?q=1',
+      ':authority': 'app.example.com',
+      cookie,
+      'x-a': 'b',
+    })
+    expect([status, body]).toEqual([200, 'fine'])
+    const [head] = world.heads
+    expect(head).toEqual({
+      method: 'GET',
+      target: '/p?q=1',
+      rawHeaders: ['host', 'app.example.com', 'x-a', 'b', 'cookie', 'a=1; b=2; __Host-session=x'],
+      peer: '127.0.0.1',
+    })
+  })
+
+  test('PX1 Host and :authority must say the same', async () => {
+    await using world = await start(() => text(200, 'fine'))
+    const session = world.open()
+    const same = await ask(session, { ':authority': 'app.example.com', host: 'app.example.com' })
+    expect([same.status, valuesOf(world.heads[0] as RequestHead, 'host')]).toEqual([200, ['app.example.com']])
+    const other = await ask(session, { ':authority': 'app.example.com', host: 'evil.test' })
+    expect([other.status, other.body]).toEqual([400, '{"code":"bad_request"}'])
+    expect(world.heads).toHaveLength(1)
+  })
+
+  test('PX6 CONNECT and another scheme are refused', async () => {
+    await using world = await start(() => text(200, 'fine'))
+    const session = world.open()
+    expect((await ask(session, { ':method': 'CONNECT', ':authority': 'evil.test:443' })).status).toBe(405)
+    expect((await ask(session, { ':scheme': 'http' })).status).toBe(400)
+    expect(world.heads).toEqual([])
+  })
+
+  test('PX6 too many headers are 431 or the end of the stream, too large ones as well', async () => {
+    await using world = await start(() => text(200, 'fine'), { limits: { headerCount: 20, headerBytes: 4096 } })
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`x-${at}`, 'x']))
+    expect((await ask(world.open(), many)).status).not.toBe(200)
+    expect((await ask(world.open(), { 'x-long': 'x'.repeat(8000) })).status).not.toBe(200)
+    expect(world.heads).toEqual([])
+    expect((await ask(world.open(), { 'x-long': 'x'.repeat(2000) })).status).toBe(200)
+  })
+
+  test('PX10 uploads: with and without length, piece by piece, with a wait for an invitation', async () => {
+    let arrived = ''
+    await using upstream = await startUpstream(async (req, res) => {
+      arrived = ''
+      for await (const chunk of req) arrived += String(chunk)
+      res.end(`${req.method} ${req.headers['content-length'] ?? req.headers['transfer-encoding']} ${arrived}`)
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const post = { ':method': 'POST', ':path': '/' }
+    expect((await ask(session, { ...post, 'content-length': '5' }, 'hello')).body).toBe('POST 5 hello')
+    expect((await ask(session, post, 'hello')).body).toBe('POST chunked hello')
+    expect((await ask(session, post, '')).body).toMatch(/^POST (chunked|0) $/)
+    const stream = session.request({ ...post, expect: '100-continue' }, { endStream: false })
+    const answer = answerOf(stream)
+    await once(stream, 'continue')
+    for (const piece of ['one,', 'two,']) {
+      const before = arrived
+      stream.write(piece)
+      await expect.poll(() => arrived).toBe(before === 'hello' ? piece : before + piece)
+    }
+    stream.end('three')
+    expect((await answer).body).toBe('POST chunked one,two,three')
+    expect((await ask(session, { ...post, expect: '200-ok' }, 'x')).status).toBe(417)
+  })
+
+  test('PX10 maxBody: refused before or on the way, and the stream is no more', async () => {
+    let aborted = 0
+    await using upstream = await startUpstream((req, res) => {
+      req
+        .resume()
+        .on('end', () => res.end('all'))
+        .on('close', () => !req.complete && aborted++)
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head, { maxBody: 100_000 }))
+    const session = world.open()
+    const post = { ':method': 'POST', ':path': '/' }
+    const declared = session.request({ ...post, 'content-length': '100001' }, { endStream: false })
+    expect((await answerOf(declared)).status).toBe(413)
+    const counted = session.request(post, { endStream: false })
+    const answer = answerOf(counted)
+    counted.write(Buffer.alloc(100_001))
+    expect((await answer).status).toBe(413)
+    await eventually(() => aborted === 1)
+    expect((await ask(session, post, Buffer.alloc(100_000))).body).toBe('all')
+  })
+})
+
+describe('an answer', () => {
+  test('PX2 carries nothing about the connection, each cookie by itself, and the trailers', async () => {
+    await using upstream = await startUpstream((_, res) => {
+      res.writeHead(200, [
+        'Set-Cookie',
+        'a=1',
+        'Set-Cookie',
+        'b=2',
+        'X-Content-Type-Options',
+        'nosniff',
+        'X-Content-Type-Options',
+        'nosniff',
+        'Connection',
+        'close, X-Hop',
+        'X-Hop',
+        '1',
+        'Keep-Alive',
+        'timeout=5',
+      ])
+      res.addTrailers({ 'X-Checksum': 'abc' })
+      res.end('body')
+    })
+    await using world = await start((head) => {
+      const forward = forwardTo(upstream.url, head)
+      return { ...forward, response: { ...forward.response, allowSetCookie: ['a', 'b'] } }
+    })
+    const { status, headers, body, trailers } = await ask(world.open())
+    expect([status, body, trailers['x-checksum']]).toEqual([200, 'body', 'abc'])
+    expect(headers['set-cookie']).toEqual(['a=1', 'b=2'])
+    expect(headers['x-content-type-options']).toBe('nosniff')
+    for (const name of ['connection', 'keep-alive', 'transfer-encoding', 'x-hop']) expect(headers[name]).toBeUndefined()
+  })
+
+  test('HEAD, 204 and 304 have no body', async () => {
+    await using upstream = await startUpstream((req, res) => {
+      res
+        .writeHead(Number(req.url?.slice(1)), {
+          ...(req.method === 'HEAD' && { 'Content-Length': '1234' }),
+          ETag: '"x"',
+        })
+        .end()
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const head = await ask(session, { ':method': 'HEAD', ':path': '/200' })
+    expect([head.status, head.headers['content-length'], head.body, head.code]).toEqual([200, '1234', '', 0])
+    for (const status of [204, 304]) {
+      const answer = await ask(session, { ':path': `/${status}` })
+      expect([answer.status, answer.headers.etag, answer.body, answer.code]).toEqual([status, '"x"', '', 0])
+    }
+  })
+
+  test('PX10 many streams at once, each its own; what one waits for holds up no other', async () => {
+    await using upstream = await startUpstream((req, res) => {
+      setTimeout(() => res.end(req.url), req.url === '/0' ? 500 : 0)
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const order: string[] = []
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, at) => {
+        order.push((await ask(session, { ':path': `/${at}` })).body)
+      }),
+    )
+    expect(order[0]).not.toBe('/0')
+    expect(new Set(order).size).toBe(50)
+  })
+
+  test('PX10 the first event arrives at once, and a download waits for its reader', async () => {
+    let written = 0
+    await using upstream = await startUpstream((req, res) => {
+      if (req.url === '/events') {
+        res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+        return
+      }
+      const piece = Buffer.alloc(256 * 1024)
+      const push = () => {
+        for (let more = true; more && !res.destroyed && written < 64 * 1024 * 1024; written += piece.length)
+          more = res.write(piece)
+      }
+      res.on('drain', push)
+      push()
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const events = session.request({ ':path': '/events' })
+    expect(String((await once(events, 'data'))[0])).toBe('data: 1\n\n')
+    const download = session.request({ ':path': '/big' })
+    download.pause()
+    await expect.poll(() => written).toBeGreaterThan(0)
+    await pause(500)
+    const held = written
+    expect(held).toBeLessThan(32 * 1024 * 1024)
+    download.resume()
+    await expect.poll(() => written, { timeout: 5000 }).toBeGreaterThan(held)
+    // The events go on beside it.
+    expect(events.closed).toBe(false)
+  })
+
+  test('PX10 an upload that nobody reads waits in the client', async () => {
+    await using upstream = await startUpstream((req) => void req.pause())
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const stream = world.open().request({ ':method': 'POST' }, { endStream: false })
+    stream.on('error', () => {})
+    let taken = 0
+    for (let stuck = false; !stuck && taken < 64 * 1024 * 1024; taken += 1024 * 1024) {
+      stuck = await Promise.race([
+        new Promise<boolean>((resolve) => stream.write(Buffer.alloc(1024 * 1024), () => resolve(false))),
+        pause(500).then(() => true),
+      ])
+    }
+    expect(taken).toBeLessThan(32 * 1024 * 1024)
+  })
+})
+
+describe('endings', () => {
+  test('PX10 a client that resets a stream, or leaves, aborts the upstream request; an upload that stops is no whole one', async () => {
+    const closed: [string, boolean][] = []
+    await using upstream = await startUpstream((req, res) => {
+      res.on('close', () => closed.push([String(req.url), req.complete && req.method === 'POST']))
+      if (req.url === '/receiving') res.write('begun')
+      req.resume()
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const waiting = session.request({ ':path': '/waiting' })
+    const receiving = session.request({ ':path': '/receiving' })
+    const length = { 'content-length': '100' }
+    const sending = session.request({ ':path': '/sending', ':method': 'POST', ...length }, { endStream: false })
+    for (const stream of [waiting, receiving, sending]) stream.on('error', () => {})
+    sending.write('half')
+    await once(receiving, 'data')
+    await eventually(() => world.heads.length === 3)
+    await pause(50)
+    waiting.close(constants.NGHTTP2_CANCEL)
+    sending.close(constants.NGHTTP2_CANCEL)
+    await eventually(() => closed.length === 2)
+    // The connection goes on.
+    expect(receiving.closed).toBe(false)
+    session.destroy()
+    await eventually(() => closed.length === 3)
+    expect(closed.sort()).toEqual([
+      ['/receiving', false],
+      ['/sending', false],
+      ['/waiting', false],
+    ])
+    expect(world.carrier.logged).toEqual([])
+  })
+
+  test.each([
+    ['of known length', { 'Content-Length': '100' }],
+    ['in chunks', {}],
+  ])(
+    'PX10 an upstream that dies in the middle of an answer %s never looks finished, and costs no other stream',
+    async (_, headers) => {
+      await using upstream = await startUpstream((req, res) => {
+        if (req.url === '/fine') {
+          res.end('fine')
+          return
+        }
+        res.writeHead(200, headers).write('half')
+        setTimeout(() => res.destroy(), 50)
+      })
+      await using world = await start((head) => forwardTo(upstream.url, head))
+      const session = world.open()
+      const { status, body, code } = await ask(session)
+      expect([status, body]).toEqual([200, 'half'])
+      expect(code).not.toBe(constants.NGHTTP2_NO_ERROR)
+      expect((await ask(session, { ':path': '/fine' })).body).toBe('fine')
+    },
+  )
+
+  test('502, 504 and faults are answers like others', async () => {
+    await using silent = await startUpstream(() => {})
+    await using world = await start((head) => {
+      if (head.target === '/fault') throw new Error('the cause')
+      return forwardTo(head.target === '/silent' ? silent.url : 'http://127.0.0.1:1', head, { timeout: 200 })
+    })
+    const session = world.open()
+    const statuses = await Promise.all(
+      ['/down', '/silent', '/fault'].map(async (path) => (await ask(session, { ':path': path })).status),
+    )
+    expect(statuses).toEqual([502, 504, 500])
+  })
+
+  test('stopping: no new requests, and those under way finish', async () => {
+    let finish: (() => void) | undefined
+    await using upstream = await startUpstream((_, res) => {
+      finish = () => res.end('late')
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const idle = world.open()
+    await once(idle, 'connect')
+    const answer = ask(session)
+    await eventually(() => finish !== undefined)
+    const stopped = world.carrier.server.close({ graceMs: 5000 })
+    await once(idle, 'close')
+    finish?.()
+    expect((await answer).body).toBe('late')
+    await stopped
+  })
+
+  test('connections without a request, and streams that do not move, are ended', async () => {
+    await using upstream = await startUpstream((req) => void req.resume())
+    await using world = await start((head) => forwardTo(upstream.url, head), {
+      limits: { keepAliveTimeout: 200, stalledAfter: 200 },
+    })
+    const idle = world.open()
+    await once(idle, 'connect')
+    // Pings keep nothing alive.
+    const pings = setInterval(() => idle.closed || idle.destroyed || idle.ping(() => {}), 50)
+    await once(idle, 'close')
+    clearInterval(pings)
+    const slow = world.open().request({ ':method': 'POST' }, { endStream: false })
+    const answer = answerOf(slow)
+    slow.write('a')
+    expect((await answer).code).toBe(constants.NGHTTP2_CANCEL)
+  })
+})
+
+describe('beside HTTP/1.1', () => {
+  test('who does not offer h2 is served as ever', async () => {
+    await using world = await start(() => text(200, 'fine'))
+    for (const ALPNProtocols of [undefined, ['http/1.1']]) {
+      const socket = connectTls({
+        port: world.carrier.port,
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        ...(ALPNProtocols && { ALPNProtocols }),
+      })
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      let received = ''
+      for await (const chunk of socket) received += String(chunk)
+      expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*fine$/)
+    }
+    expect(world.heads[0]?.strictlyParsed).toBe(true)
+  })
+
+  test('curl speaks HTTP/2 to it', async () => {
+    await using upstream = await startUpstream((req, res) => {
+      req.resume().on('end', () => res.end(`${req.method} ${req.url} ${req.headers['x-a']}`))
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const options = ['-sk', '--http2', '-w', ' %{http_version} %{http_code}', '-H', 'X-A: b']
+    const curl = async (...more: string[]) =>
+      (await promisify(execFile)('curl', [...options, ...more, `${world.carrier.url}/p`])).stdout
+    expect(await curl()).toBe('GET /p b 2 200')
+    expect(await curl('-d', 'x'.repeat(100_000))).toBe('POST /p b 2 200')
+  })
+})
+
+describe('what nghttp2 refuses below us', () => {
+  /** A HEADERS frame with literal fields that are not indexed (RFC 7541 §6.2.2), ending the stream. */
+  const headersFrame = (fields: [string, string][], flags = 0x5) => {
+    const block = Buffer.concat(
+      fields.flatMap(([name, value]) => [
+        Buffer.from([0, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value, 'latin1'),
+      ]),
+    )
+    return frame(0x1, flags, 1, block)
+  }
+  const frame = (type: number, flags: number, stream: number, payload = Buffer.alloc(0)) => {
+    const head = Buffer.alloc(9)
+    head.writeUIntBE(payload.length, 0, 3)
+    head[3] = type
+    head[4] = flags
+    head.writeUInt32BE(stream, 5)
+    return Buffer.concat([head, payload])
+  }
+  const usual: [string, string][] = [
+    [':method', 'GET'],
+    [':scheme', 'https'],
+    [':path', '/'],
+    [':authority', 'a'],
+  ]
+
+  async function send(port: number, ...frames: Buffer[]): Promise<TLSSocket> {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+    socket.on('error', () => {})
+    await once(socket, 'secureConnect')
+    socket.resume().write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(0x4, 0, 0), ...frames]))
+    return socket
+  }
+
+  test('an honest frame made by hand arrives', async () => {
+    await using world = await start(() => text(200, 'fine'))
+    const socket = await send(world.carrier.port, headersFrame([...usual, ['x-a', 'b']]))
+    await eventually(() => world.heads.length === 1)
+    socket.destroy()
+  })
+
+  test.each<[string, [string, string][]]>([
+    ['a name in upper case', [...usual, ['X-A', 'b']]],
+    ['Connection', [...usual, ['connection', 'x-csrf']]],
+    ['Transfer-Encoding', [...usual, ['transfer-encoding', 'chunked']]],
+    ['Upgrade', [...usual, ['upgrade', 'websocket']]],
+    ['Keep-Alive', [...usual, ['keep-alive', 'x']]],
+    ['another TE than trailers', [...usual, ['te', 'gzip']]],
+    ['a pseudo-header twice', [...usual, [':path', '/evil']]],
+    ['one after others', [['x-a', 'b'], ...usual]],
+    ['one that nobody knows', [...usual.slice(0, 3), [':evil', 'x'], [':authority', 'a']]],
+    ['one of answers', [...usual, [':status', '200']]],
+    ['no path', usual.filter(([name]) => name !== ':path')],
+    ['a path that is none', usual.map(([name, value]) => [name, name === ':path' ? 'evil' : value])],
+    ['a length of which no byte comes', [...usual, ['content-length', '5']]],
+    ['two lengths', [...usual, ['content-length', '0'], ['content-length', '1']]],
+  ])('PX6 %s: no request comes of it', async (_, fields) => {
+    await using world = await start(() => text(200, 'fine'))
+    const socket = await send(world.carrier.port, headersFrame(fields))
+    // The connection's own answer shows that the frame was read.
+    await Promise.race([once(socket, 'data'), once(socket, 'close')])
+    await pause(100)
+    const read = world.heads.filter(({ target }) => target !== 'evil')
+    expect(read).toEqual([])
+    socket.destroy()
+  })
+
+  test('PX2 a value with a line break or NUL is left out, and nothing of it is read as something else', async () => {
+    await using world = await start(() => text(200, 'fine'))
+    const socket = await send(
+      world.carrier.port,
+      headersFrame([...usual, ['x-a', 'b\r\nx-evil: 1'], ['x-b', 'a\0b'], ['x-c', 'good']]),
+    )
+    await eventually(() => world.heads.length === 1)
+    expect(world.heads[0]?.rawHeaders).toEqual(['host', 'a', 'x-c', 'good'])
+    socket.destroy()
+  })
+
+  test('PX10 an upload that its upstream does not read is no whole one either, when its client resets it', async () => {
+    let ended: boolean | undefined
+    let resume = () => {}
+    await using upstream = await startUpstream((req) => {
+      resume = () => void req.resume()
+      req.pause().once('close', () => {
+        ended = req.complete
+      })
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const stream = world.open().request({ ':method': 'POST' }, { endStream: false })
+    stream.on('error', () => {})
+    for (let stuck = false; !stuck; ) {
+      stuck = await Promise.race([
+        new Promise<boolean>((resolve) => stream.write(Buffer.alloc(1024 * 1024), () => resolve(false))),
+        pause(300).then(() => true),
+      ])
+    }
+    stream.close(constants.NGHTTP2_CANCEL)
+    await pause(100)
+    resume()
+    await eventually(() => ended !== undefined)
+    expect(ended).toBe(false)
+  })
+
+  test('PX10 an upload without a length whose client resets the stream is no whole one, for upstreams and endpoints', async () => {
+    let whole: boolean | undefined
+    let ran = false
+    await using upstream = await startUpstream((req) => {
+      req.resume().on('close', () => {
+        whole = req.complete
+      })
+    })
+    const run = async () => {
+      ran = true
+      return text(200, '')
+    }
+    await using world = await start((head) =>
+      head.target === '/own' ? { kind: 'endpoint', maxBody: 100, run } : forwardTo(upstream.url, head),
+    )
+    const post = (path: string) =>
+      usual.map(([name, value]): [string, string] => [
+        name,
+        name === ':method' ? 'POST' : name === ':path' ? path : value,
+      ])
+    const reset = frame(0x3, 0, 1, Buffer.from([0, 0, 0, 8]))
+    for (const path of ['/', '/own']) {
+      const socket = await send(
+        world.carrier.port,
+        headersFrame(post(path), 0x4),
+        frame(0x0, 0, 1, Buffer.from('half')),
+      )
+      await eventually(() => world.heads.some(({ target }) => target === path))
+      await pause(50)
+      socket.write(reset)
+      await pause(50)
+      socket.destroy()
+    }
+    await eventually(() => whole !== undefined)
+    expect([whole, ran]).toEqual([false, false])
+    expect(world.carrier.logged).toEqual([])
+  })
+
+  test('after a flood of resets nothing more is taken from the connection (CVE-2023-44487)', async () => {
+    let decided = 0
+    await using world = await start(() => {
+      decided++
+      return new Promise(() => {})
+    })
+    const socket = connectTls({
+      port: world.carrier.port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2'],
+    })
+    let received = ''
+    socket
+      .on('error', () => {})
+      .on('data', (chunk: Buffer) => {
+        received += chunk.toString('hex')
+      })
+    await once(socket, 'secureConnect')
+    const open = Buffer.from(headersFrame(usual))
+    const pieces: Buffer[] = [Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(0x4, 0, 0)]
+    for (let id = 1; id < 20_000; id += 2) {
+      const one = Buffer.from(open)
+      one.writeUInt32BE(id, 5)
+      pieces.push(one, frame(0x3, 0, id, Buffer.from([0, 0, 0, 8])))
+    }
+    socket.write(Buffer.concat(pieces))
+    // GOAWAY
+    await expect.poll(() => received, { timeout: 10_000 }).toContain('0000080700')
+    await pause(100)
+    expect(decided).toBeLessThan(2000)
+    socket.destroy()
+  })
+})
