@@ -5,6 +5,7 @@ import { createProviderClient, type ProviderClient } from './oidc/provider-clien
 import { createTokenRefresh } from './oidc/token-refresh.ts'
 import type { Services } from './services.ts'
 import { openKeyFile } from './session/key-file.ts'
+import { createLiveStreams } from './session/live-streams.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
@@ -28,6 +29,11 @@ export function createServices(parts: { config: Config; now: Clock; log: EventLo
     config,
     store,
     sessions,
+    liveStreams: createLiveStreams({
+      ...{ store, ring, now, sessions, log },
+      timeouts: config.session,
+      max: config.session.streams.max,
+    }),
     providers,
     refreshTokens: createTokenRefresh({ log, providers, sessions }),
     ring,

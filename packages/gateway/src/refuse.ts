@@ -71,6 +71,7 @@ export function createRefuser({ config, log }: Pick<Services, 'config' | 'log'>)
 
 const eventOf: Partial<Record<string, string>> = {
   csrf_rejected: 'malicious_csrf',
+  origin_rejected: 'malicious_csrf',
   access_denied: 'authz_fail',
   provider_unavailable: 'provider_unavailable',
   store_unavailable: 'store_unavailable',

@@ -3,6 +3,7 @@ import type { EventLog } from './event-log.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
 import type { KeyRing } from './session/key-ring.ts'
+import type { LiveStreams } from './session/live-streams.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
@@ -12,6 +13,7 @@ export interface Services {
   readonly config: Config
   readonly store: SessionStore
   readonly sessions: Sessions
+  readonly liveStreams: LiveStreams
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly ring: KeyRing

@@ -8,6 +8,7 @@ import { createAdminServer } from './node/health.ts'
 import { createForwarder } from './node/proxy.ts'
 import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
+import { createTunneler } from './node/tunneler.ts'
 import { errorResponse } from './protocol/problem.ts'
 import { transport } from './protocol/security-headers.ts'
 import type { Clock, SessionStore } from './session/store.ts'
@@ -56,9 +57,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     unavailable: (code, { navigation, requestId }) => failure(code, { html: navigation, requestId }),
   })
+  const tunneler = createTunneler({
+    log,
+    unavailable: (code, { requestId }) => failure(code, { html: false, requestId }),
+  })
   const server = createNodeServer({
     decide: guard.decide,
     forward: forwarder.forward,
+    tunnel: tunneler.tunnel,
     serveStatic: createStaticFiles({ notFound: (navigation) => failure('not_found', { html: navigation }) }),
     internalError: (requestId) => failure('internal_error', { html: false, requestId }),
     framingError: (code) => failure(code, { html: false }),
@@ -90,7 +96,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store,
     async close({ graceMs = 10_000 } = {}) {
       clearInterval(sweeper)
-      await server.close({ graceMs })
+      const closed = server.close({ graceMs })
+      // What never ends by itself is told to, now that its client is turned away here when it tries again.
+      services.liveStreams.drain()
+      tunneler.drain()
+      await closed
       await forwarder.close()
       await admin?.close()
       if (options.store === undefined) await store.close()

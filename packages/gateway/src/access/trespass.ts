@@ -11,7 +11,9 @@ export type Trespasses = (path: string, method: string) => boolean
  * specific one is there that asks for more, the request is refused. @see ASVS 5.0 8.2.1 · BCP OAuth browser-based apps §6.1.3.6
  */
 export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[]): Trespasses {
-  const neighbours = routes.filter(({ upstream }) => upstream !== undefined && upstream === own.upstream)
+  const neighbours = routes.filter(
+    ({ upstream }) => upstream !== undefined && serverOf(upstream) === serverOf(own.upstream),
+  )
   const home = placeOf(own)
   if (neighbours.every((other) => placeOf(other) === home || (other.methods === undefined && covers(own, other))))
     return () => false
@@ -27,6 +29,11 @@ export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[
     if (place === undefined || place === home) return false
     return !places.get(place)?.some((other) => serves(other, method) && covers(own, other))
   }
+}
+
+/** A WebSocket begins as a request to the same server, which answers it as one if it likes. */
+function serverOf(upstream: string | undefined): string | undefined {
+  return upstream?.replace(/^ws/, 'http')
 }
 
 /** A path that may have a plainer spelling; most have none. */

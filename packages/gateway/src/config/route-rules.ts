@@ -1,3 +1,4 @@
+import { isWebSocket } from './addresses.ts'
 import type { Path, Review } from './review.ts'
 import type { RouteConfig, Sections } from './schema.ts'
 import { contains } from './surroundings.ts'
@@ -47,6 +48,18 @@ const routeRules: readonly {
     message: 'static files are served to GET and HEAD only; remove the others',
   },
   {
+    reads: ['methods', 'upstream'],
+    at: 'methods',
+    breaks: ({ methods, upstream }) => isWebSocket(upstream) && methods?.some((name) => name !== 'GET') === true,
+    message: 'a WebSocket begins with GET; remove the others',
+  },
+  {
+    reads: ['origins', 'upstream', 'static'],
+    at: 'origins',
+    breaks: ({ origins, upstream }) => origins !== undefined && !isWebSocket(upstream),
+    message: 'is for WebSockets, with upstream: ws://… or wss://…; remove it (calls of other sites are refused anyway)',
+  },
+  {
     reads: ['stripPrefix'],
     at: 'stripPrefix',
     breaks: (route) => route.stripPrefix !== undefined && route.static !== undefined,
@@ -94,7 +107,8 @@ export function reviewRoutes({ routes, basePath, keys, store }: Sections, { soun
 }
 
 function overlap(one: RouteConfig, other: RouteConfig): boolean {
-  if (one.path !== other.path) return false
+  // WebSockets and requests may share a path, as socket.io does.
+  if (one.path !== other.path || isWebSocket(one.upstream) !== isWebSocket(other.upstream)) return false
   const [some, more] = [methodsOf(one), methodsOf(other)]
   return some === undefined || more === undefined || some.some((method) => more.includes(method))
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { upstream } from './addresses.ts'
+import { handshakeOrigin, upstream } from './addresses.ts'
 import { duration, size } from './quantities.ts'
 import { settle } from './settle.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
@@ -52,7 +52,33 @@ export function createRouteSchema(around: Surroundings) {
       .describe(
         'The methods served, others are 405. Without it: all but TRACE and CONNECT; GET and HEAD for `static`.',
       ),
-    upstream: upstream().optional().describe('Where requests go: scheme, host and port. Either this or `static`.'),
+    upstream: upstream()
+      .optional()
+      .describe(
+        'Where requests go: scheme, host and port. `ws:` or `wss:` for WebSockets, and only for those. Either this or `static`.',
+      ),
+    origins: z
+      .array(handshakeOrigin())
+      .min(1, { error: 'name at least one origin, or remove the key for the own origin' })
+      .optional()
+      .describe(
+        'The pages that may open a WebSocket here, by origin; the own `origin` if absent. `none` admits clients that send no Origin, which browsers always do.',
+      ),
+    streams: z
+      .strictObject({
+        extendIdle: z
+          .boolean()
+          .default(false)
+          .describe('`true`: the session does not run idle while a WebSocket, event stream or long answer is open.'),
+        ping: duration({ max: '1h' })
+          .prefault('30s')
+          .describe('A WebSocket client that was silent for this long is sent a ping; as long again, and it is cut.'),
+        idle: duration()
+          .optional()
+          .describe('A WebSocket without a message in either direction for this long is closed; without it: never.'),
+      })
+      .prefault({})
+      .describe('What stays open for long: see docs/streams.md.'),
     static: filled('folder')
       .transform((path, ctx) => settle(around.site(path), around, ctx))
       .optional()

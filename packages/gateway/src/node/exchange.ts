@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Forward, Respond } from '../decision.ts'
+import type { Forward, LiveStream, Respond, StreamEnd } from '../decision.ts'
 import { siftResponse } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
+import { failureOf, type StreamFailure } from './stream-end.ts'
 
-export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'payload_too_large'
+export type UpstreamFailure = StreamFailure | 'upstream_timeout' | 'payload_too_large' | 'too_many_streams'
 
 /** What an exchange needs of its forwarder. */
 export interface Surroundings {
@@ -22,12 +23,15 @@ export interface Surroundings {
   readonly flagged: (reason: string) => void
 }
 
+/** Ticks after which an exchange runs for long: half a second. */
+const longAfter = 5
+
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
  * one object and no closure. These are undici 7's raw-header callbacks; its newer ones build a header object for each answer.
  * Redirects are not followed and nothing is decompressed: the answer is the upstream's, byte for byte.
  */
-export class Exchange implements Abortable {
+export class Exchange implements Abortable, LiveStream {
   readonly #around: Surroundings
   readonly #connection: Connection
   readonly #request: IncomingMessage
@@ -46,6 +50,9 @@ export class Exchange implements Abortable {
   #paused = false
   #endless = false
   #place: number
+  /** The tick at which it began, and how to untie it from its session once it was tied: see `#tie`. */
+  readonly #began: number
+  #release: (() => void) | undefined
 
   constructor(around: Surroundings, connection: Connection, parties: [IncomingMessage, ServerResponse, Forward]) {
     this.#around = around
@@ -54,6 +61,7 @@ export class Exchange implements Abortable {
     this.#response = parties[1]
     this.#decision = parties[2]
     this.#seen = around.now
+    this.#began = around.now
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
       : null
@@ -69,12 +77,22 @@ export class Exchange implements Abortable {
 
   /** Called at each tick: `ticks` is the decision's timeout in ticks. */
   expire(ticks: number): void {
+    if (this.#around.now - this.#began >= longAfter) this.#tie()
     if (this.#around.now - this.#seen <= ticks || this.#paused || this.#endless) return
     // A client that is slow to send is not the upstream's fault; the server looks after those.
     const { body } = this
     const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
     if (this.#state === 'waiting' && sending) return
     this.#fail('upstream_timeout')
+  }
+
+  get endless(): boolean {
+    return this.#endless
+  }
+
+  /** Its session is over, or no longer enough: what is left of the answer is for nobody. */
+  end({ kind }: StreamEnd): void {
+    this.#fail(failureOf[kind])
   }
 
   get timeout(): number {
@@ -107,6 +125,10 @@ export class Exchange implements Abortable {
     const headers = this.#decode(raw)
     this.#seen = this.#around.now
     this.#resume = resume
+    if (this.#endless && !this.#tie()) {
+      this.#fail('too_many_streams')
+      return true
+    }
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.#decision.response, this.#around.flagged))
@@ -149,6 +171,14 @@ export class Exchange implements Abortable {
     this.#response.flushHeaders()
   }
 
+  /** Most exchanges are over before anybody could end their session; those that aren't must not outlive it. */
+  #tie(): boolean {
+    const { live } = this.#decision
+    if (live === undefined || this.#release !== undefined) return true
+    this.#release = live(this)
+    return this.#release !== undefined
+  }
+
   #pause(): void {
     this.#paused = true
     this.#response.once('drain', () => {
@@ -175,6 +205,7 @@ export class Exchange implements Abortable {
 
   #over(): void {
     this.#state = 'over'
+    this.#release?.()
     if (this.#place === -1) return
     const { running } = this.#around
     const last = running.pop() as Exchange

@@ -1,3 +1,4 @@
+import { createAdmission, createStay } from '../access/admission.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
@@ -21,6 +22,8 @@ export function createForward(
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
+  const stays = createStay(createAdmission(route.access))
+  const { extendIdle } = route.streams
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -60,6 +63,7 @@ export function createForward(
       maxBody: route.maxBody,
       requestId: request.requestId,
       navigation: isNavigation(request.fields),
+      live: session && ((stream) => services.liveStreams.open({ session, stays, extendIdle }, stream)),
     }
   }
 

@@ -5,6 +5,7 @@ import type { Decision, Forward, Respond } from '../../src/decision.ts'
 import { createForwarder } from '../../src/node/proxy.ts'
 import { createNodeServer, type Limits, type NodeServer } from '../../src/node/server.ts'
 import { createStaticFiles } from '../../src/node/static-files.ts'
+import { createTunneler } from '../../src/node/tunneler.ts'
 import type { RequestHead } from '../../src/protocol/head.ts'
 
 /** Answers that say their code and nothing else. */
@@ -61,6 +62,7 @@ export async function startCarrier(
   const note = (fields: unknown) => logged.push(fields)
   const log = { error: note, warn: note, debug() {} } as never
   const forwarder = createForwarder({ log, unavailable: problem, ...(connections !== undefined && { connections }) })
+  const tunneler = createTunneler({ log, unavailable: problem })
   const server = createNodeServer({
     ...options,
     log,
@@ -69,6 +71,7 @@ export async function startCarrier(
       return decide(head)
     },
     forward: forwarder.forward,
+    tunnel: tunneler.tunnel,
     serveStatic: createStaticFiles({ notFound: () => problem('not_found') }),
     internalError: () => problem('internal_error'),
     framingError: problem,
