@@ -62,8 +62,9 @@ export function createTunneler(options: TunnelerOptions): Tunneler {
   return {
     tunnel(request, response, decision) {
       const upgradable = upgradableOf(response)
-      // The guard has read a handshake where node:http has not: nothing to agree on.
-      if (upgradable === undefined) respond(request, response, options.unavailable('bad_request', decision))
+      // The guard has read a handshake where node:http has not; or the client did not wait for the answer.
+      if (upgradable === undefined || upgradable.early)
+        respond(request, response, options.unavailable('bad_request', decision))
       else new Opening({ request, response, decision, upgradable }, options, join).start()
     },
     drain() {

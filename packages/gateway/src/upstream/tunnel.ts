@@ -54,6 +54,7 @@ export function createTunnel(route: RouteConfig, services: Services): TunnelRout
 
 /** @see RFC 9110 §15.5.22 · RFC 6455 §4.4 */
 export function upgradeRequired(): Refusal {
-  const headers = ['Connection', 'Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Version', '13']
+  // With `close`: an explicit Connection of another text would keep a connection open that must end (node:http).
+  const headers = ['Connection', 'Upgrade, close', 'Upgrade', 'websocket', 'Sec-WebSocket-Version', '13']
   return new Refusal('upgrade_required', { headers })
 }
