@@ -7,6 +7,7 @@ import { startHostileProvider } from '../../../testkit/src/hostile-provider.ts'
 import type { World } from '../../../testkit/src/world.ts'
 import type { SessionStore } from '../../src/session/store.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
+import { startSecondProcess } from './second-gateway.ts'
 import { change, idOf, liveWorld, openSocket, openStream, refusalOf, startSocketUpstream } from './sockets.ts'
 
 test('LO1 peers 9: sign-out closes the WebSockets and event streams of that session, here and on another gateway, and of no other', async () => {
@@ -83,6 +84,26 @@ test('LO1 peers 9: back-channel logout closes what the provider’s session has 
   other.socket.send('still here')
   await expect.poll(() => other.messages).toEqual(['still here'])
 })
+
+test('LO1 peers 9: sign-out closes what another process has open for the session, over the embedded store', async () => {
+  await using upstream = await startSocketUpstream()
+  await using world = await liveWorld(upstream, { store: 'lmdb' })
+  await using process = await startSecondProcess(world)
+  const [ada, bob] = [await world.signedIn(), await world.signedIn({ browser: 'bob', as: 'bob' })]
+  const live = await openSocket(world, ada, '/live', { at: process.url })
+  const other = await openSocket(world, bob, '/live', { at: process.url })
+  const events = await openStream(ada, '/auth/events', { at: process.url })
+  await expect.poll(() => events.text).toContain('retry')
+  expect((await ada.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
+  expect(await live.closed).toEqual({ code: 4401, reason: 'session_expired' })
+  await expect.poll(() => events.end).toBe('whole')
+  expect(events.text).toContain('event: ended\ndata: {"reason":"logout"}\n\n')
+  other.socket.send('still here')
+  await expect.poll(() => other.messages).toEqual(['still here'])
+  // A stop of that process waits for nobody.
+  expect(await process.stop()).toBe(0)
+  expect(await other.closed).toEqual({ code: 1001, reason: 'going_away' })
+}, 30_000)
 
 describe('every end of a session closes what it has open', () => {
   const ends: Record<string, (world: World, browser: Browser) => Promise<unknown>> = {
@@ -234,6 +255,18 @@ test('a session may have so many streams open and no more; one that is closed ma
   await expect.poll(async () => (await openSocket(world, ada).catch(() => undefined))?.messages).toEqual([])
   events.abort()
   expect(world.log.lines.filter(({ event }) => event === 'streams_refused')).not.toEqual([])
+})
+
+test('LO1 a store that can’t say at once whether a session is still the same is asked again and again', async () => {
+  const clock = new FakeClock(Date.now())
+  const { peek: _, ...store } = createMemoryStore({ now: clock.now })
+  await using upstream = await startSocketUpstream()
+  await using world = await liveWorld(upstream, { clock, store })
+  await using second = await world.anotherGateway()
+  const ada = await world.signedIn()
+  const live = await openSocket(world, ada)
+  await second.fetch(ada, '/auth/logout', { method: 'POST', headers: { origin: world.origin } })
+  expect(await live.closed).toEqual({ code: 4401, reason: 'session_expired' })
 })
 
 test('a store that can’t be read closes no stream at once, and every stream in the end', async () => {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { Browser } from '../../../testkit/src/browser.ts'
+import { Browser } from '../../../testkit/src/browser.ts'
 import { closeServer, listen } from '../../../testkit/src/listen.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
 import { openKeyFile } from '../../src/session/key-file.ts'
@@ -175,8 +175,12 @@ export async function refusalOf(handshake: Promise<ClientSocket>): Promise<Refus
 }
 
 /** An answer that goes on, and whether it was cut. */
-export async function openStream(browser: Pick<Browser, 'stream'>, path: string) {
-  const stream = await browser.stream(path, { headers: { accept: 'text/event-stream' } })
+export async function openStream(browser: Browser, path: string, { at }: { at?: string } = {}) {
+  const cookie = browser.cookies().map((one) => one.cookieString())
+  const elsewhere = { host: new URL(browser.base).host, cookie: cookie.join('; ') }
+  const stream = await (at === undefined ? browser : new Browser({ base: at })).stream(path, {
+    headers: { accept: 'text/event-stream', ...(at === undefined ? {} : elsewhere) },
+  })
   const state = { status: stream.status, text: '', end: 'open' as 'open' | 'whole' | 'cut', abort: stream.abort }
   void (async () => {
     try {
