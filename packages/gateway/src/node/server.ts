@@ -198,7 +198,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   // Decided first: a refused upload isn't sent at all. Whoever takes the body sends the 100 (`invite`).
   server.on('checkContinue', receive)
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    receive(request, responseFor(request, socket, head))
+    const { response } = connectionOf(request.socket)
+    // Behind a request that is still being answered: the tunnel would begin in the middle of that answer.
+    if (response !== undefined && !response.writableFinished) socket.destroy()
+    else receive(request, responseFor(request, socket, head))
   })
   answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })
   const stopWatching = watchForStalled(connections, limits.stalledAfter)

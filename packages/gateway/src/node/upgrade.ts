@@ -12,7 +12,7 @@ export class UpgradableRequest extends IncomingMessage {
   declare declared: unknown
 
   get upgrade(): boolean {
-    return this.declared === true && isHandshake(this)
+    return this.declared === true && (this.method === 'CONNECT' || isHandshake(this))
   }
 
   set upgrade(value: unknown) {

@@ -8,7 +8,7 @@ import { reservePort } from '../../../testkit/src/listen.ts'
 import type { World } from '../../../testkit/src/world.ts'
 
 /** The gateway of a world once more, as another process on the same folder: `coatcheck start`. */
-export async function startSecondProcess(world: World) {
+export async function startSecondProcess(world: World, env: Record<string, string> = {}) {
   const port = await reservePort()
   const config = JSON.parse(readFileSync(join(world.folder, 'coatcheck.yaml'), 'utf8')) as Record<string, object>
   const file = join(world.folder, 'second.yaml')
@@ -16,7 +16,7 @@ export async function startSecondProcess(world: World) {
   const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
   if (!existsSync(main)) throw new Error('run `npm run build` first: this test runs the built command line')
   const child = spawn(process.execPath, [main, 'start', '-c', file], {
-    env: { PATH: process.env.PATH, ...environmentOf(['corp']) },
+    env: { PATH: process.env.PATH, ...environmentOf(['corp']), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const exited = once(child, 'exit')

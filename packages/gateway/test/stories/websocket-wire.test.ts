@@ -97,6 +97,25 @@ describe('what is no clean handshake opens nothing', () => {
     expect(upstream.heads.join('')).not.toContain('secret')
   })
 
+  test('PX6 a handshake behind a request that is still being answered ends the connection, and nothing else', async () => {
+    await using upstream = await startSocketUpstream()
+    await using world = await liveWorld(upstream)
+    const ada = await wireUser(world, 'ada')
+    const slow = `GET /api/slow?ms=200 HTTP/1.1\r\n${ada.own}\r\n`
+    expect(statusLines(await (await openWire(world.port, slow + asking(ada))).closed)).toEqual([])
+    const wire = await openWire(world.port, slow)
+    await expect.poll(() => world.upstream.open).toBe(1)
+    wire.socket.write(asking(ada))
+    expect(statusLines(await wire.closed)).toEqual([])
+    expect(upstream.handshakes).toEqual([])
+    // Behind an answer that is complete it is one like any other.
+    const patient = await openWire(world.port, slow)
+    await patient.until(/"body":""/)
+    patient.socket.write(asking(ada))
+    await patient.until(/101 Switching/)
+    patient.socket.destroy()
+  })
+
   test('PX6 on a route of requests an Upgrade is ignored: no WebSocket, and the request is answered as one', async () => {
     await using upstream = await startSocketUpstream()
     await using world = await liveWorld(upstream)
