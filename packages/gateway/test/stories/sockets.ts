@@ -82,6 +82,8 @@ export async function liveWorld(
 /** A WebSocket as a page of the application opens it, and what became of it. */
 export interface ClientSocket extends Disposable {
   readonly socket: WebSocket
+  /** The 101. */
+  readonly answer: IncomingMessage
   /** Text of the messages that came. */
   readonly messages: string[]
   /** Resolves with the code and reason of the close. */
@@ -132,9 +134,13 @@ export async function openSocket(world: World, browser: Browser, path = '/live',
     socket.on('error', reject)
   })
   refused.catch(() => {})
+  const answered = once(socket, 'upgrade') as Promise<[IncomingMessage]>
+  answered.catch(() => {})
   await Promise.race([once(socket, 'open'), refused])
+  const [answer] = await answered
   const opened: ClientSocket = {
     socket,
+    answer,
     messages,
     closed,
     get isClosed() {

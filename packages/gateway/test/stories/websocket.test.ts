@@ -79,6 +79,21 @@ describe('the handshake', () => {
     expect((await refusalOf(openSocket(world, ada))).status).toBe(403)
   })
 
+  test('a handshake brings no new value of the session cookie: the next request does, and the WebSocket lives on', async () => {
+    await using upstream = await startSocketUpstream()
+    await using world = await liveWorld(upstream)
+    const ada = await world.signedIn()
+    world.clock.advance(16 * 60_000)
+    using live = await openSocket(world, ada)
+    expect(live.answer.headers['set-cookie']).toBeUndefined()
+    const answer = await ada.fetch('/api/echo')
+    expect(answer.headers('set-cookie')).toEqual([expect.stringMatching(/^__Host-Http-session=v1\.[^.]+\.2\./)])
+    expect((await ada.fetch('/api/echo')).status).toBe(200)
+    world.clock.advance(10 * 60_000)
+    live.socket.send('still here')
+    await expect.poll(() => live.messages).toEqual(['still here'])
+  })
+
   test('who is not signed in, lacks the role or a recent sign-in hears so in plain HTTP', async () => {
     await using upstream = await startSocketUpstream()
     await using world = await liveWorld(upstream, {
