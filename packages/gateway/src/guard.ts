@@ -140,8 +140,7 @@ export function createGuard(services: Services): Guard {
     if (shortfall !== undefined) return stepUp(request, navigation, shortfall)
     sessions.touch(session)
     const decision = route.carryOut(request, session)
-    // A client may not know that a 101 can set cookies, and would go on with a value that we take for replaced.
-    return opened.rotationDue && route.handshake === undefined ? rotated(request, session, decision) : decision
+    return opened.rotationDue ? rotated(request, session, decision) : decision
   }
 
   function stepUp(request: GatewayRequest, navigation: boolean, shortfall: Shortfall): Decision {
@@ -154,6 +153,7 @@ export function createGuard(services: Services): Guard {
 
   async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {
     const decided = await decision
+    // A client that takes no cookie from a 101 would go on with a value that we take for replaced.
     return decided.kind === 'endpoint' || decided.kind === 'tunnel'
       ? decided
       : await withRotation(services, request, session, decided)

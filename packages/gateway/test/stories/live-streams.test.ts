@@ -293,6 +293,8 @@ test('a store that can’t be read closes no stream at once, and every stream in
   down = true
   await expect.poll(outages).toBe(1)
   clock.advance(14_000)
+  // Two looks at least.
+  await new Promise((resolve) => setTimeout(resolve, 700))
   await says('through a hiccup')
   down = false
   await new Promise((resolve) => setTimeout(resolve, 600))

@@ -300,8 +300,11 @@ describe('an open tunnel', () => {
     await expect.poll(() => open.frames().length).toBe(100)
     void open.signOut()
     await expect.poll(() => open.world.log.lines.some(({ event }) => event === 'streams_ended')).toBe(true)
+    // What the client says meanwhile is said to nobody.
+    open.wire.socket.write('\x81\x83\0\0\0\0two', 'latin1')
     open.there.write(Buffer.concat([frame.subarray(100), Buffer.from('\x81\x05later', 'latin1')]))
     await open.wire.closed
+    expect(open.received().toString('latin1')).not.toContain('two')
     expect(open.frames()).toEqual(Buffer.concat([frame, bye]))
   })
 
