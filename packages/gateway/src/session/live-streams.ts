@@ -61,8 +61,9 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
         log.warn({ event: 'streams_refused', session: sessions.handleOf(id), open: max })
         return undefined
       }
-      const one = known ?? { id, version, record, streams: new Map(), looking: false, failingSince: undefined }
-      one.streams.set(stream, tie)
+      const one: Watched = known ?? { id, version, record, streams: new Map(), looking: false, failingSince: undefined }
+      // Without the session: its tokens have no business in memory for as long as a stream.
+      one.streams.set(stream, { stays: tie.stays, extendIdle: tie.extendIdle })
       watched.set(id, one)
       if (timer === undefined) {
         timer = setInterval(lookAtAll, store.peek ? lookEvery.peeking : lookEvery.reading)

@@ -6,13 +6,17 @@ import type { Sessions } from './sessions.ts'
 import type { Clock, SessionId, SessionStore } from './store.ts'
 import { expiresAt, type Timeouts, whyExpired, writeInterval } from './timeouts.ts'
 
-/** What ties a stream to its session. */
-export interface Tie {
-  readonly session: LiveSession
+/** What a stream asks of its session. */
+export interface Terms {
   /** Why the stream may not go on with this record, if so. */
   stays(record: SessionRecord, now: number, endless: boolean): StreamEnd['kind'] | undefined
   /** The session stays active while the stream is open. */
-  readonly extendIdle?: boolean
+  readonly extendIdle?: boolean | undefined
+}
+
+/** What ties a stream to its session. */
+export interface Tie extends Terms {
+  readonly session: Pick<LiveSession, 'id' | 'version' | 'record'>
 }
 
 /** One who wants to hear how its session is: `/auth/events`. */
@@ -26,7 +30,7 @@ export interface Watched {
   readonly id: SessionId
   version: number
   record: SessionRecord
-  readonly streams: Map<LiveStream | Listener, Tie>
+  readonly streams: Map<LiveStream | Listener, Terms>
   /** A read or write of it is under way. */
   looking: boolean
   /** Since when the store can't say how it is. */
@@ -99,7 +103,7 @@ export function createWatch(options: {
     const { id, record } = one
     const at = now()
     const lastSeenAt = Math.max(record.lastSeenAt, sessions.lastSeenAt(id) ?? 0)
-    const keptAlive = [...one.streams.values()].some((tie) => tie.extendIdle)
+    const keptAlive = [...one.streams.values()].some((terms) => terms.extendIdle)
     const over = whyExpired(at, keptAlive ? at : lastSeenAt, record.absoluteExpiresAt, timeouts)
     if (over !== undefined) {
       sessions
@@ -108,8 +112,8 @@ export function createWatch(options: {
       endAll(one, { kind: 'session-ended', reason: over })
       return
     }
-    for (const [stream, tie] of [...one.streams]) {
-      const kind = tie.stays(record, at, stream.endless)
+    for (const [stream, terms] of [...one.streams]) {
+      const kind = terms.stays(record, at, stream.endless)
       if (kind !== undefined) endOne(one, stream, { kind })
     }
     const seen = {
