@@ -13,6 +13,7 @@ import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
 import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
+import { createLiveStreams } from './session/live-streams.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
@@ -55,6 +56,11 @@ export function createServices(parts: {
     config,
     store,
     sessions,
+    liveStreams: createLiveStreams({
+      ...{ store, ring, now, sessions, log },
+      timeouts: config.session,
+      max: config.session.streams.max,
+    }),
     providers,
     refreshTokens: createTokenRefresh({ log, providers, revocation, sessions }),
     revocation,

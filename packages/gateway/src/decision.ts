@@ -4,7 +4,7 @@ import type { LiveSession } from './session/record.ts'
 /**
  * What the guard decides, and all that a carrier needs to carry it out. A carrier streams bytes; it decides nothing.
  */
-export type Decision = Forward | Respond | ServeStatic | Endpoint
+export type Decision = Forward | Tunnel | Respond | ServeStatic | Endpoint
 
 /** Called once when the whole answer was handed to the operating system; never when the client left before. */
 export type Sent = () => void
@@ -37,6 +37,8 @@ export interface Forward {
   readonly request?: GatewayRequest
   readonly session?: LiveSession | undefined
   readonly sent?: Sent
+  /** Ties an answer that goes on for long to the session that it serves; absent on public routes. */
+  readonly live?: Live | undefined
 }
 
 /**
@@ -59,6 +61,66 @@ export interface PoolSettings {
   /** PEM texts; `ca` in place of the system's. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string }
 }
+
+/**
+ * Let the request become a WebSocket between client and upstream. The handshake is checked: what is left is to make it at
+ * the upstream, and to relay bytes once that has verifiably agreed.
+ */
+export interface Tunnel {
+  readonly kind: 'tunnel'
+  /** `ws://127.0.0.1:3000` or `wss://…`. */
+  readonly upstream: string
+  readonly path: string
+  /** The complete head for the upstream, but for Host, Connection and Upgrade. */
+  readonly headers: RawHeaders
+  /** What the client offered, and the upstream's answer must fit. */
+  readonly offer: Offer
+  /** For an answer of the upstream that opens no WebSocket. */
+  readonly response: ResponseRules
+  /** Milliseconds until the upstream must have answered the handshake. */
+  readonly timeout: number
+  /** Milliseconds without any byte from the client after which it is sent a ping; as long again, and it is dead. */
+  readonly ping: number
+  /** Milliseconds without a data frame in either direction after which the WebSocket is closed. */
+  readonly idle: number | undefined
+  readonly requestId: string
+  readonly live?: Live | undefined
+}
+
+/** What a WebSocket client offers in its handshake. @see RFC 6455 §4.1 */
+export interface Offer {
+  /** Sec-WebSocket-Key. */
+  readonly key: string
+  /** Subprotocols, as written. */
+  readonly protocols: readonly string[]
+  /** Names of extensions, in lower case, without parameters. */
+  readonly extensions: readonly string[]
+}
+
+/** Something that goes on for longer than a request, and must not outlive the session that it serves. */
+export interface LiveStream {
+  /** It has no end of its own: an event stream or a WebSocket. At a stop of the gateway nobody waits for it. */
+  readonly endless: boolean
+  /** Ends it now. Called once at most, and never after it was released. */
+  end(why: StreamEnd): void
+}
+
+/** Why the gateway ends a stream. */
+export interface StreamEnd {
+  readonly kind:
+    | 'session-ended'
+    /** The user's roles or sign-in are no longer enough for the route. */
+    | 'access-denied'
+    | 'step-up-required'
+    /** Nobody can tell for too long whether the session still lives. */
+    | 'store-unavailable'
+    | 'going-away'
+  /** Of the session's end, where it is known: `logout`, `idle`, … */
+  readonly reason?: string
+}
+
+/** Ties a stream to its session. Returns what to call when the stream is over; undefined if the session has too many. */
+export type Live = (stream: LiveStream) => (() => void) | undefined
 
 /** How an upstream's answer is changed on its way to the browser. */
 export interface ResponseRules {
@@ -101,9 +163,24 @@ export interface ServeStatic {
   readonly sent?: Sent
 }
 
+/** Answer piece by piece, for as long as there is something to say and somebody who listens. */
+export interface Streaming {
+  readonly kind: 'streaming'
+  /** Of the 200 answer. */
+  readonly headers: RawHeaders
+  /** Begins; an answer instead of a function if it can't. The function is called when the client is gone. */
+  open(sink: Sink): (() => void) | Respond
+}
+
+/** Where the pieces of an answer go. */
+export interface Sink {
+  write(text: string): void
+  end(): void
+}
+
 /** One of the gateway's own endpoints; it reads at most `maxBody` bytes of body. */
 export interface Endpoint {
   readonly kind: 'endpoint'
   readonly maxBody: number
-  run(body: Uint8Array): Promise<Respond>
+  run(body: Uint8Array): Promise<Respond | Streaming>
 }

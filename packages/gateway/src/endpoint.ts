@@ -1,4 +1,4 @@
-import type { Respond } from './decision.ts'
+import type { Respond, Streaming } from './decision.ts'
 import type { GatewayRequest } from './request.ts'
 
 /** A request to one of the gateway's own endpoints, with its body read. */
@@ -9,7 +9,7 @@ export interface EndpointRequest extends GatewayRequest {
   readonly body: Uint8Array
 }
 
-export type EndpointHandler = (request: EndpointRequest) => Promise<Respond>
+export type EndpointHandler = (request: EndpointRequest) => Promise<Respond | Streaming>
 
 /** How an endpoint is protected from forged requests. */
 export type EndpointCsrf =
@@ -17,6 +17,8 @@ export type EndpointCsrf =
   | 'header'
   /** The same, or a form posted by a page of this origin. */
   | 'header-or-form'
+  /** Opened by EventSource, which sends no header of its own: Fetch Metadata and Origin. */
+  | 'event-source'
   /** Safe to call from anywhere: it changes nothing, or guards itself (state and cookie of the sign-in). */
   | 'none'
 

@@ -1,11 +1,11 @@
 import { loginUrl } from './access/login-url.ts'
 import { createRouteMap } from './access/route-map.ts'
-import type { Decision, Respond } from './decision.ts'
+import type { Decision, Respond, Streaming } from './decision.ts'
 import type { EndpointRow } from './endpoint.ts'
 import { Refusal } from './errors.ts'
 import { endpointRows } from './gateway.ts'
 import { redirect } from './oidc/redirect.ts'
-import { csrfRefusal, formPostRefusal } from './protocol/csrf.ts'
+import { csrfRefusal, eventSourceRefusal, formPostRefusal } from './protocol/csrf.ts'
 import { isPrefetch } from './protocol/navigation.ts'
 import { bouncePage } from './protocol/page.ts'
 import { createRefuser } from './refuse.ts'
@@ -36,7 +36,7 @@ export function createEndpoints(services: Services): Endpoints {
     return { kind: 'endpoint', maxBody: row.maxBody, run: (body) => run(row, request, body) }
   }
 
-  async function run(row: EndpointRow, request: GatewayRequest, body: Uint8Array): Promise<Respond> {
+  async function run(row: EndpointRow, request: GatewayRequest, body: Uint8Array): Promise<Respond | Streaming> {
     try {
       const parameters = new URLSearchParams(request.query)
       const name = row.path.endsWith('/*') ? request.path.slice(base.length + row.path.length - 1) : ''
@@ -48,7 +48,10 @@ export function createEndpoints(services: Services): Endpoints {
 
   function checkCsrf(row: EndpointRow, { fields, head }: GatewayRequest): void {
     if (row.csrf === 'none') return
-    const reason = csrfRefusal(fields, head.method, config.origin)
+    const reason =
+      row.csrf === 'event-source'
+        ? eventSourceRefusal(fields, config.origin)
+        : csrfRefusal(fields, head.method, config.origin)
     if (reason === undefined) return
     if (row.csrf === 'header-or-form' && formPostRefusal(fields, config.origin) === undefined) return
     throw new Refusal('csrf_rejected', { cause: reason })

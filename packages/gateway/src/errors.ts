@@ -89,6 +89,11 @@ export const errors = {
     title: 'Request refused',
     hint: 'Send the header X-CSRF: 1 from a page of this origin.',
   },
+  origin_rejected: {
+    status: 403,
+    title: 'Handshake refused',
+    hint: 'Open the WebSocket from a page of an origin that the route lists under origins.',
+  },
   login_not_navigation: {
     status: 403,
     title: 'Sign-in must be opened in the window',
@@ -101,6 +106,16 @@ export const errors = {
     status: 421,
     title: 'Misdirected request',
     hint: 'The Host header is not that of the configured origin.',
+  },
+  upgrade_required: {
+    status: 426,
+    title: 'WebSocket only',
+    hint: 'This address speaks WebSocket, version 13: open it with new WebSocket(url).',
+  },
+  too_many_streams: {
+    status: 429,
+    title: 'Too many open streams',
+    hint: 'This session has as many WebSockets and event streams open as it may. Close some, or share one between tabs.',
   },
   headers_too_large: {
     status: 431,

@@ -6,6 +6,7 @@ import { createStepUp } from './oidc/step-up.ts'
 import { createThirdPartyPost } from './oidc/third-party-login.ts'
 import type { Services } from './services.ts'
 import { createOwnSessions } from './session/own-sessions.ts'
+import { createSessionEvents } from './session/session-events.ts'
 import { createSessionInfo } from './session/session-info.ts'
 import { createBackchannelLogout } from './signals/backchannel-logout.ts'
 import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
@@ -28,6 +29,7 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
     { path: '/callback/*', methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: callback },
     { path: '/session',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: info },
     { path: '/session',    methods: ['POST'],   csrf: 'header',         maxBody: 1024, handle: info },
+    { path: '/events',     methods: ['GET'],    csrf: 'event-source',   maxBody: 0,    handle: createSessionEvents(services) },
     { path: '/backchannel-logout/*',  methods: ['POST'], csrf: 'none', maxBody: 65_536, handle: createBackchannelLogout(services) },
     { path: '/frontchannel-logout/*', methods: ['GET'],  csrf: 'none', maxBody: 0,      handle: createFrontchannelLogout(services) },
     { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, handle: createGlobalTokenRevocation(services) },

@@ -1,5 +1,5 @@
 import { clientAddress } from './access/client-address.ts'
-import { createRouteMap } from './access/route-map.ts'
+import { createRouteMap, webSocket } from './access/route-map.ts'
 import { askStepUp } from './access/step-up.ts'
 import { createTrustedProxies } from './access/trusted-proxies.ts'
 import type { Decision } from './decision.ts'
@@ -18,6 +18,7 @@ import { compileRoute, type Route } from './route.ts'
 import type { Services } from './services.ts'
 import type { LiveSession, Opened } from './session/record.ts'
 import { withRotation } from './session/rotate-cookie.ts'
+import { upgradeRequired } from './upstream/tunnel.ts'
 
 export interface Guard {
   /**
@@ -79,25 +80,36 @@ export function createGuard(services: Services): Guard {
   }
 
   function decideRoute(request: GatewayRequest): Decision | Promise<Decision> {
-    const match = findRoute(request.path, request.head.method)
-    if (match === undefined) throw new Refusal('not_found')
-    if (match.kind === 'method-not-allowed')
-      throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
-    const { route } = match
+    const route = routeOf(request)
     if (route.trespasses(request.path, request.head.method)) {
       throw new Refusal('bad_request', { cause: 'the upstream may take the path for that of a stricter route' })
     }
+    route.handshake?.(request)
     if (route.access === 'public') {
       checkCsrf(route, request)
       return route.carryOut(request, undefined)
     }
     // A navigation is answered by a page, so who it is comes first; for a script CSRF comes first.
-    const navigation = isNavigation(request.fields)
+    const navigation = route.handshake === undefined && isNavigation(request.fields)
     if (!navigation) checkCsrf(route, request)
     if (request.cookie === undefined) return admit(route, request, navigation, anonymous)
     const opened = openSession(request.cookie)
     if (!(opened instanceof Promise)) return admit(route, request, navigation, opened)
     return opened.then((known) => admit(route, request, navigation, known))
+  }
+
+  function routeOf({ path, head, fields }: GatewayRequest): Route {
+    const upgraded = fields.upgrade === undefined ? undefined : findRoute(path, webSocket)
+    // Everywhere else an Upgrade is ignored, as any server may. @see RFC 9110 §7.8
+    if (upgraded?.kind === 'route' && upgraded.route.handshake && /websocket/i.test(fields.upgrade ?? ''))
+      return upgraded.route
+    const match = findRoute(path, head.method)
+    if (match === undefined) throw new Refusal('not_found')
+    if (match.kind === 'route') return match.route
+    if (match.allow !== '') throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
+    // Only WebSockets are here.
+    if (head.method === 'GET' || head.method === 'HEAD') throw upgradeRequired()
+    throw new Refusal('method_not_allowed', { headers: ['Allow', 'GET'] })
   }
 
   function openSession(cookie: string): Opened | Promise<Opened> {
@@ -144,7 +156,10 @@ export function createGuard(services: Services): Guard {
 
   async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {
     const decided = await decision
-    return decided.kind === 'endpoint' ? decided : await withRotation(services, request, session, decided)
+    // A client that takes no cookie from a 101 would go on with a value that we take for replaced.
+    return decided.kind === 'endpoint' || decided.kind === 'tunnel'
+      ? decided
+      : await withRotation(services, request, session, decided)
   }
 
   function checkCsrf(route: Route, request: GatewayRequest): void {

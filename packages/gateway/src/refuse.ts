@@ -77,6 +77,7 @@ export function createRefuser({ config, log, tally }: Pick<Services, 'config' | 
 
 const eventOf: Partial<Record<string, string>> = {
   csrf_rejected: 'malicious_csrf',
+  origin_rejected: 'malicious_csrf',
   access_denied: 'authz_fail',
   provider_unavailable: 'provider_unavailable',
   store_unavailable: 'store_unavailable',

@@ -1,6 +1,7 @@
 import { createPolicy, type Policy } from './access/policy.ts'
-import type { Routable } from './access/route-map.ts'
+import { type Routable, webSocket } from './access/route-map.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
+import { isWebSocket } from './config/addresses.ts'
 import type { RouteConfig } from './config/schema.ts'
 import type { Decision } from './decision.ts'
 import { Refusal } from './errors.ts'
@@ -10,6 +11,7 @@ import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
 import { createUnauthorized } from './unauthorized.ts'
 import { createForward } from './upstream/forward.ts'
+import { createTunnel } from './upstream/tunnel.ts'
 import { createVouch } from './upstream/vouch.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
@@ -18,6 +20,8 @@ export interface Route extends Routable {
   readonly csrf: 'header' | 'same-origin' | 'off'
   readonly policy: Policy
   readonly trespasses: Trespasses
+  /** Only of a route for WebSockets: refuses, by throwing, what is no handshake of an own page. */
+  readonly handshake?: (request: GatewayRequest) => void
   carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
 }
 
@@ -30,6 +34,13 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     trespasses: createTrespasses(config, services.config.routes),
   }
   const vouch = createVouch(config, services)
+  if (isWebSocket(config.upstream)) {
+    const tunnel = createTunnel(config, services)
+    const carryOut: Route['carryOut'] = (request, session) =>
+      request.head.asked === undefined ? tunnel.carryOut(request, session) : vouch(request, session)
+    // No page can send a header with a handshake; its Origin is looked at instead.
+    return { ...shared, methods: [webSocket], csrf: 'off', handshake: tunnel.handshake, carryOut }
+  }
   const here = carriedOutHere(config, services)
   const carryOut: Route['carryOut'] = (request, session) =>
     request.head.asked === undefined ? here(request, session) : vouch(request, session)

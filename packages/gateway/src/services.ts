@@ -4,6 +4,7 @@ import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
 import type { TokenRevocation } from './oidc/token-revocation.ts'
 import type { KeyRing } from './session/key-ring.ts'
+import type { LiveStreams } from './session/live-streams.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
@@ -17,6 +18,7 @@ export interface Services {
   readonly config: Config
   readonly store: SessionStore
   readonly sessions: Sessions
+  readonly liveStreams: LiveStreams
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs

@@ -9,6 +9,7 @@ import { createAdminServer } from './node/admin-server.ts'
 import { createForwarder } from './node/proxy.ts'
 import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
+import { createTunneler } from './node/tunneler.ts'
 import { errorResponse } from './protocol/problem.ts'
 import { transport } from './protocol/security-headers.ts'
 import type { Clock, SessionStore } from './session/store.ts'
@@ -78,9 +79,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       }),
     pools: config.routes.flatMap((route) => poolSettingsOf(route) ?? []),
   })
+  const tunneler = createTunneler({
+    log,
+    unavailable: (code, { requestId }) => failure(code, { html: false, requestId }),
+  })
   const server = createNodeServer({
     decide: guard.decide,
     forward: forwarder.forward,
+    tunnel: tunneler.tunnel,
     serveStatic: createStaticFiles({ notFound: (navigation) => failure('not_found', { html: navigation }) }),
     internalError: (requestId) => failure('internal_error', { html: false, requestId }),
     framingError: (code) => failure(code, { html: false }),
@@ -123,7 +129,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store,
     async close({ graceMs = 10_000 } = {}) {
       clearInterval(sweeper)
-      await Promise.all([server.close({ graceMs }), polling.stop()])
+      const closed = server.close({ graceMs })
+      // What never ends by itself is told to, now that its client is turned away here when it tries again.
+      services.liveStreams.drain()
+      tunneler.drain()
+      await Promise.all([closed, polling.stop()])
       await forwarder.close()
       await services.revocation.close(Math.min(graceMs, 3_000))
       await admin?.close()

@@ -1,4 +1,4 @@
-import type { Decision, Respond } from './decision.ts'
+import type { Decision, Respond, Streaming } from './decision.ts'
 import type { Guard } from './guard.ts'
 
 /**
@@ -20,6 +20,6 @@ export function withStrictTransport(guard: Guard, transport: readonly string[]):
   }
 }
 
-export function addHeaders(answer: Respond, headers: readonly string[]): Respond {
+export function addHeaders<Answer extends Respond | Streaming>(answer: Answer, headers: readonly string[]): Answer {
   return { ...answer, headers: [...answer.headers, ...headers] }
 }

@@ -33,7 +33,7 @@ export function createRouteMap<Route extends Routable>(
     for (const method of route.methods ?? [anyMethod]) methods.set(method, route)
     // HEAD is GET without the body. @see RFC 9110 §9.3.2
     if (route.methods?.includes('GET') && !methods.has('HEAD')) methods.set('HEAD', route)
-    allowed.set(methods, [...methods.keys()].join(', '))
+    allowed.set(methods, [...methods.keys()].filter((method) => method !== webSocket).join(', '))
   }
 
   function choose(methods: Map<string, Route>, method: string): RouteMatch<Route> {
@@ -52,6 +52,9 @@ export function createRouteMap<Route extends Routable>(
     return undefined
   }
 }
+
+/** Stands for a method where a WebSocket is asked for: it has routes of its own, beside those of requests. */
+export const webSocket = 'websocket'
 
 /** TRACE and CONNECT are refused before the map is asked. */
 const anyMethod = '*'

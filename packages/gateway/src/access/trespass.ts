@@ -30,11 +30,19 @@ export function createTrespasses(own: RouteConfig, routes: readonly RouteConfig[
   }
 }
 
-/** Routes that the proxy in front carries out (`forwardAuth`) have one upstream together: its own. */
+/**
+ * Routes that the proxy in front carries out (`forwardAuth`) have one upstream together: its own. A WebSocket begins as a
+ * request to the same server, which answers it as one if it likes.
+ */
 function sharesUpstream(own: RouteConfig, other: RouteConfig): boolean {
   if (own.addresses.length === 0)
     return own.forwardAuth === true && other.forwardAuth === true && other.upstream === undefined
-  return other.addresses.some((address) => own.addresses.includes(address))
+  const servers = own.addresses.map(serverOf)
+  return other.addresses.some((address) => servers.includes(serverOf(address)))
+}
+
+function serverOf(address: string): string {
+  return address.replace(/^ws/, 'http')
 }
 
 /** A path that may have a plainer spelling; most have none. */

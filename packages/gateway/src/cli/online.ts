@@ -50,7 +50,7 @@ function askUpstreams({ routes }: Config, timeout: number): Promise<Finding[]>[]
 
 /** Connects (and for https, checks the certificate); sends nothing. Resolves to what went wrong. */
 function reach(url: URL, timeout: number, tls?: UpstreamTls): Promise<string | undefined> {
-  const secure = url.protocol === 'https:'
+  const secure = url.protocol === 'https:' || url.protocol === 'wss:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const target = { host, port: Number(url.port || (secure ? 443 : 80)) }
   return new Promise((resolve) => {

@@ -28,8 +28,14 @@ export function issuer() {
 
 /** An upstream is an origin too: the path comes from the request, by the route. */
 export function upstream() {
-  return address('http(s) origin', 'http://127.0.0.1:3000', (url, text) =>
-    text === url.origin ? undefined : `write scheme, host and port only: ${url.origin} (stripPrefix changes the path)`,
+  return address(
+    'http(s) or ws(s) origin',
+    'http://127.0.0.1:3000',
+    (url, text) =>
+      text === url.origin
+        ? undefined
+        : `write scheme, host and port only: ${url.origin} (stripPrefix changes the path)`,
+    /^(?:https?|wss?):$/,
   )
 }
 
@@ -42,6 +48,18 @@ export function serverUrl() {
     if (url.username !== '' || url.password !== '')
       return 'a name or password does not stand in an address; remove them'
     return url.hash === '' ? undefined : 'remove everything from # on'
+  })
+}
+
+/** True for an upstream that speaks WebSocket. */
+export function isWebSocket(upstream: string | undefined): boolean {
+  return upstream?.startsWith('ws') === true
+}
+
+/** Who may open a WebSocket: an origin as browsers write it, or `none` for clients that send no Origin. */
+export function handshakeOrigin() {
+  return z.union([z.literal('none'), origin()], {
+    error: 'write an origin such as https://app.example.com, or none for clients that send no Origin',
   })
 }
 
@@ -81,13 +99,18 @@ export function network() {
     })
 }
 
-function address(title: string, example: string, problem: (url: URL, text: string) => string | undefined) {
+function address(
+  title: string,
+  example: string,
+  problem: (url: URL, text: string) => string | undefined,
+  schemes = /^https?:$/,
+) {
   const expected = `write it like ${example}`
   return z
     .string({ error: expected })
     .superRefine((text, ctx) => {
       const url = URL.canParse(text) && !/[\s\\]/.test(text) ? new URL(text) : undefined
-      const usable = url && /^https?:$/.test(url.protocol) && /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)
+      const usable = url && schemes.test(url.protocol) && /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(url.hostname)
       const message = usable ? problem(url, text) : expected
       if (message !== undefined) ctx.addIssue({ code: 'custom', message })
     })

@@ -15,7 +15,6 @@ export const plannedKeys = [
   'providers.*.identityProvider',
   'providers.*.identityProviders',
   'providers.*.identityPool',
-  'routes.*.origins',
 ] as const
 
 export const plannedValues: readonly {
@@ -32,11 +31,6 @@ export const plannedValues: readonly {
   { at: 'store.kind', is: oneOf('redis', 'postgres', 'dynamodb'), instead: 'write lmdb or memory' },
   { at: 'routes.*.csrf', is: oneOf('token'), instead: 'write header' },
   { at: 'routes.*.credential', is: isObject, instead: 'write none, access-token or id-token' },
-  {
-    at: 'routes.*.upstream',
-    is: (value) => typeof value === 'string' && /^wss?:/.test(value),
-    instead: 'write an http address',
-  },
 ]
 
 export interface Planned {

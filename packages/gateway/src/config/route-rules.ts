@@ -1,3 +1,4 @@
+import { isWebSocket } from './addresses.ts'
 import type { Path, Review } from './review.ts'
 import type { RouteConfig, Sections } from './schema.ts'
 import { contains } from './surroundings.ts'
@@ -85,6 +86,36 @@ const routeRules: readonly {
     message: 'timeout is longer than interval; write less',
   },
   {
+    reads: ['upstream', 'addresses'],
+    at: 'upstream',
+    breaks: ({ addresses }) => Array.isArray(addresses) && addresses.length > 1 && addresses.some(isWebSocket),
+    message: 'a WebSocket route has one address; write one, or a route for each',
+  },
+  {
+    reads: ['health', 'upstream'],
+    at: 'health',
+    breaks: ({ health, upstream }) => health !== undefined && isWebSocket(upstream),
+    message: 'is for http upstreams; remove it',
+  },
+  {
+    reads: ['connections', 'upstream'],
+    at: 'connections',
+    breaks: ({ connections, upstream }) => connections !== undefined && isWebSocket(upstream),
+    message: 'is for http upstreams (each WebSocket has a connection of its own); remove it',
+  },
+  {
+    reads: ['methods', 'upstream'],
+    at: 'methods',
+    breaks: ({ methods, upstream }) => isWebSocket(upstream) && methods?.some((name) => name !== 'GET') === true,
+    message: 'a WebSocket begins with GET; remove the others',
+  },
+  {
+    reads: ['origins', 'upstream', 'static'],
+    at: 'origins',
+    breaks: ({ origins, upstream }) => origins !== undefined && !isWebSocket(upstream),
+    message: 'is for WebSockets, with upstream: ws://… or wss://…; remove it (calls of other sites are refused anyway)',
+  },
+  {
     reads: ['stripPrefix'],
     at: 'stripPrefix',
     breaks: (route) => route.stripPrefix !== undefined && route.static !== undefined,
@@ -142,7 +173,8 @@ export function reviewRoutes(
 }
 
 function overlap(one: RouteConfig, other: RouteConfig): boolean {
-  if (one.path !== other.path) return false
+  // WebSockets and requests may share a path, as socket.io does.
+  if (one.path !== other.path || isWebSocket(one.upstream) !== isWebSocket(other.upstream)) return false
   const [some, more] = [methodsOf(one), methodsOf(other)]
   return some === undefined || more === undefined || some.some((method) => more.includes(method))
 }

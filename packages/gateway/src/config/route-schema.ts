@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { upstream } from './addresses.ts'
+import { handshakeOrigin, upstream } from './addresses.ts'
 import { duration, size } from './quantities.ts'
 import { settle } from './settle.ts'
 import { refuseForStatic } from './static-route.ts'
@@ -108,11 +108,33 @@ export function createRouteSchema(around: Surroundings) {
       ),
     upstream: z
       .union([upstream(), z.array(upstream()).min(1, { error: 'name at least one address' })])
-      .meta({ title: 'http(s) origin, or a list of them' })
+      .meta({ title: 'http(s) or ws(s) origin, or a list of http(s) ones' })
       .optional()
       .describe(
-        'Where requests go: scheme, host and port; or a list of them, of which each request takes the least busy. One of this, `static` and `forwardAuth`.',
+        'Where requests go: scheme, host and port; or a list of them, of which each request takes the least busy. `ws:` or `wss:` for WebSockets, and only for those. One of this, `static` and `forwardAuth`.',
       ),
+    origins: z
+      .array(handshakeOrigin())
+      .min(1, { error: 'name at least one origin, or remove the key for the own origin' })
+      .optional()
+      .describe(
+        'The pages that may open a WebSocket here, by origin; the own `origin` if absent. `none` admits clients that send no Origin, which browsers always do.',
+      ),
+    streams: z
+      .strictObject({
+        extendIdle: z
+          .boolean()
+          .default(false)
+          .describe('`true`: the session does not run idle while a WebSocket, event stream or long answer is open.'),
+        ping: duration({ max: '1h' })
+          .prefault('30s')
+          .describe('A WebSocket client that was silent for this long is sent a ping; as long again, and it is cut.'),
+        idle: duration()
+          .optional()
+          .describe('A WebSocket without a message in either direction for this long is closed; without it: never.'),
+      })
+      .prefault({})
+      .describe('What stays open for long: see docs/streams.md.'),
     static: filled('folder')
       .transform((path, ctx) => settle(around.site(path), around, ctx))
       .optional()

@@ -62,6 +62,23 @@ function createSections(around: Surroundings) {
       })
       .prefault({ max: 20 })
       .describe('A limit of sessions for each user.'),
+    streams: z
+      .strictObject({
+        max: z
+          .number()
+          .int()
+          .min(1)
+          .max(10_000)
+          .default(50)
+          .describe('How many WebSockets and event streams one session may have open at once; one more is 429.'),
+        notice: duration()
+          .prefault('2m')
+          .describe(
+            'How long before its end the page hears `expiring` over `/auth/events`; half of `idle` if that is less.',
+          ),
+      })
+      .prefault({})
+      .describe('What stays open for long: see docs/streams.md.'),
     offline: offlineSchema
       .optional()
       .describe('What goes on while the provider is down and the access token has run out; without it: nothing.'),

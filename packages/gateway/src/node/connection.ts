@@ -56,9 +56,9 @@ function remember(socket: Marked, address: string): Connection {
 
 /** Nothing is being answered, and nothing is being received. */
 export function isIdle(connection: Connection): boolean {
-  return (
-    connection.response === undefined || (connection.response.writableFinished && connection.request?.complete === true)
-  )
+  const { request, response, running } = connection
+  if (running.length > 0) return false
+  return response === undefined || (response.writableFinished && request?.complete === true)
 }
 
 /** Does the request carry a body? @see RFC 9112 §6.3 */

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Forward, Respond } from '../decision.ts'
+import type { Forward, LiveStream, Respond, StreamEnd } from '../decision.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
+import { failureOf, type StreamFailure } from './stream-end.ts'
 import { type Address, isConnectFailure } from './upstream-address.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
-export type UpstreamFailure = 'upstream_unavailable' | 'upstream_timeout' | 'payload_too_large'
+export type UpstreamFailure = StreamFailure | 'upstream_timeout' | 'payload_too_large' | 'too_many_streams'
 
 /** What an exchange needs of its forwarder. */
 export interface Surroundings {
@@ -32,12 +33,15 @@ export interface Surroundings {
 
 type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address]
 
+/** Ticks after which an exchange runs for long: half a second. */
+const longAfter = 5
+
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
  * one object and no closure. These are undici 7's raw-header callbacks; its newer ones build a header object for each answer.
  * Redirects are not followed and nothing is decompressed: the answer is the upstream's, byte for byte.
  */
-export class Exchange implements Abortable {
+export class Exchange implements Abortable, LiveStream {
   readonly #around: Surroundings
   readonly #connection: Connection
   readonly #request: IncomingMessage
@@ -65,6 +69,9 @@ export class Exchange implements Abortable {
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
   #place: number
+  /** The tick at which it began, and how to untie it from its session once it was tied: see `#tie`. */
+  readonly #began: number
+  #release: (() => void) | undefined
 
   constructor(around: Surroundings, connection: Connection, parties: Parties) {
     this.#around = around
@@ -75,6 +82,7 @@ export class Exchange implements Abortable {
     this.#pool = parties[3]
     this.address = parties[4]
     this.#seen = around.now
+    this.#began = around.now
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
       : null
@@ -91,6 +99,7 @@ export class Exchange implements Abortable {
 
   /** Called at each tick: `ticks` is the decision's timeout in ticks. */
   expire(ticks: number): void {
+    if (this.#around.now - this.#began >= longAfter) this.#tie()
     if (this.#around.now - this.#seen <= ticks || this.#paused || this.#endless) return
     // A client that is slow to send is not the upstream's fault; the server looks after those.
     const { body } = this
@@ -101,6 +110,15 @@ export class Exchange implements Abortable {
 
   get method(): string {
     return this.#request.method as string
+  }
+
+  get endless(): boolean {
+    return this.#endless
+  }
+
+  /** Its session is over, or no longer enough: what is left of the answer is for nobody. */
+  end({ kind }: StreamEnd): void {
+    this.#fail(failureOf[kind])
   }
 
   get timeout(): number {
@@ -151,6 +169,10 @@ export class Exchange implements Abortable {
 
   #begin(status: number, headers: string[]): void {
     const response = this.#response
+    if (this.#endless && !this.#tie()) {
+      this.#fail('too_many_streams')
+      return
+    }
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))
@@ -276,6 +298,14 @@ export class Exchange implements Abortable {
     this.#response.flushHeaders()
   }
 
+  /** Most exchanges are over before anybody could end their session; those that aren't must not outlive it. */
+  #tie(): boolean {
+    const { live } = this.decision
+    if (live === undefined || this.#release !== undefined) return true
+    this.#release = live(this)
+    return this.#release !== undefined
+  }
+
   #pause(): void {
     this.#paused = true
     this.#response.once('drain', () => {
@@ -315,6 +345,7 @@ export class Exchange implements Abortable {
 
   #over(): void {
     this.#state = 'over'
+    this.#release?.()
     if (this.#place === -1) return
     this.address.left()
     const { running } = this.#around

@@ -1,17 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
-import type { Decision, Endpoint, Forward, Respond, Sent, ServeStatic } from '../decision.ts'
+import type { Decision, Endpoint, Forward, Respond, Sent, ServeStatic, Tunnel } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
 import { ClientGone, declaredLength, invite, readBody } from './body.ts'
 import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
 import { drain } from './drain.ts'
+import { stream } from './event-stream.ts'
 import { createHttp2, type Http2 } from './http2.ts'
 import { createRequestIds } from './request-id.ts'
 import { respond } from './respond.ts'
 import { watchForStalled } from './stalled.ts'
 import { answerUnreadable } from './unreadable.ts'
+import { responseFor, UpgradableRequest } from './upgrade.ts'
 
 /** Times in milliseconds. */
 export interface Limits {
@@ -38,6 +41,7 @@ export interface NodeServerOptions {
   /** Synchronous on the hot path. */
   decide(head: RequestHead): Decision | Promise<Decision>
   forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  tunnel(request: IncomingMessage, response: ServerResponse, decision: Tunnel): void
   serveStatic(request: IncomingMessage, response: ServerResponse, decision: ServeStatic): void
   /** The answer to a fault, whose cause is in the log under this id. */
   internalError(requestId: string): Respond
@@ -66,7 +70,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   const { decide, log, framingError } = options
   const requestId = options.requestId ?? createRequestIds()
   const limits = { ...defaults, ...options.limits }
-  const decisions = options.decisions ?? { forward: 0, respond: 0, static: 0, endpoint: 0 }
+  const decisions = options.decisions ?? { forward: 0, respond: 0, static: 0, endpoint: 0, tunnel: 0 }
   const connections = new Set<Connection>()
   /** Those in the middle of a TLS handshake included. */
   const sockets = new Set<Socket>()
@@ -126,6 +130,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       void runEndpoint(request, response, decision)
       return
     }
+    if (decision.kind === 'tunnel') {
+      options.tunnel(request, response, decision)
+      return
+    }
     whenSent(response, decision, () => {
       if (decision.kind === 'forward') options.forward(request, response, decision)
       else if (decision.kind === 'static') options.serveStatic(request, response, decision)
@@ -140,7 +148,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       if (!tooLarge) invite(request, response)
       const body = tooLarge ? undefined : await readBody(request, endpoint.maxBody)
       const answer = body === undefined ? framingError('payload_too_large') : await endpoint.run(body)
-      whenSent(response, answer, () => respond(request, response, answer))
+      if (answer.kind === 'streaming') stream(request, response, answer)
+      else whenSent(response, answer, () => respond(request, response, answer))
     } catch (error) {
       if (!(error instanceof ClientGone)) fault(request, response, error)
     }
@@ -180,6 +189,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 
   const settings = {
+    IncomingMessage: UpgradableRequest,
     insecureHTTPParser: false,
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeout,
@@ -222,6 +232,12 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   server.on('request', receive)
   // Decided first: a refused upload isn't sent at all. Whoever takes the body sends the 100 (`invite`).
   server.on('checkContinue', receive)
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const { response } = connectionOf(request.socket)
+    // Behind a request that is still being answered: the tunnel would begin in the middle of that answer.
+    if (response !== undefined && !response.writableFinished) socket.destroy()
+    else receive(request, responseFor(request, socket, head))
+  })
   answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })
   const stopWatching = watchForStalled(connections, limits.stalledAfter)
 

@@ -26,7 +26,7 @@ export function answerUnreadable(server: Server, { framingError, report }: Unrea
     else write(connection, framingError('bad_request'))
   })
 
-  // We are no forward proxy: CONNECT never reaches the guard. (There is no 'upgrade' listener: an Upgrade is ignored.)
+  // We are no forward proxy: CONNECT never reaches the guard.
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => socket.destroy())
     const connection = connectionOf(request.socket)

@@ -72,6 +72,37 @@ export function formPostRefusal(
   return isFormType(head.contentType) ? undefined : 'a form post without a form content type'
 }
 
+/**
+ * Why an event stream, which EventSource opens without any header of ours, is refused. It changes nothing, and another site
+ * could not read it; but each one that a page elsewhere opens would hold a connection of the user's.
+ */
+export function eventSourceRefusal(
+  head: {
+    readonly origin: string | undefined
+    readonly secFetchSite: string | undefined
+    readonly accept: string | undefined
+  },
+  ownOrigin: string,
+): string | undefined {
+  if (head.origin !== undefined && head.origin !== ownOrigin) return originReason(head.origin)
+  if (head.secFetchSite !== undefined) {
+    return head.secFetchSite === 'same-origin' ? undefined : siteReason(head.secFetchSite)
+  }
+  // An older browser: EventSource elsewhere would send Origin, and what sends none there (an image, a script) asks for
+  // something else.
+  const asked = head.accept?.toLowerCase().includes('text/event-stream') === true
+  return asked ? undefined : 'neither Sec-Fetch-Site nor an Accept of text/event-stream'
+}
+
+/** Why a WebSocket handshake is refused by its origin. `allowed`: origins as browsers write them, or `none` for no Origin. */
+export function handshakeOriginRefusal(
+  { origin }: Pick<CsrfFields, 'origin'>,
+  allowed: readonly string[],
+): string | undefined {
+  if (origin === undefined) return allowed.includes('none') ? undefined : 'a handshake without Origin'
+  return origin !== 'none' && allowed.includes(origin) ? undefined : originReason(origin)
+}
+
 /** RFC 9110 §9.2.1, without TRACE, which the gateway never serves. */
 function isSafe(method: string): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'OPTIONS'

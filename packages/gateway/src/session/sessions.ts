@@ -60,6 +60,8 @@ export interface Sessions {
   underIndex(index: string): Promise<ListedSession[]>
   /** When the session ends if nothing more happens; milliseconds since the epoch. */
   expiry(session: LiveSession): { idleExpiresAt: number; expiresAt: number }
+  /** Activity that this process saw, and may not have written yet; undefined where it holds nothing of the session. */
+  lastSeenAt(id: SessionId): number | undefined
   handleOf(id: SessionId): string
 }
 
@@ -200,6 +202,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       idleExpiresAt: expiresAt(session.lastSeenAt, session.record.absoluteExpiresAt, timeouts),
       expiresAt: session.record.absoluteExpiresAt,
     }),
+    lastSeenAt: (id) => cache.get(id)?.lastSeenAt,
     handleOf: handles.handleOf,
   }
 }

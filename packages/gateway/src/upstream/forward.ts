@@ -1,3 +1,4 @@
+import { createStay } from '../access/stay.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
@@ -26,6 +27,8 @@ export function createForward(
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
   const stillAdmitted = createStillAdmitted(route, services)
+  const stays = createStay(route.access)
+  const { extendIdle } = route.streams
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -73,6 +76,7 @@ export function createForward(
       unauthorized,
       request,
       session,
+      live: session && ((stream) => services.liveStreams.open({ session, stays, extendIdle }, stream)),
     }
   }
 

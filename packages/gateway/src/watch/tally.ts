@@ -13,7 +13,7 @@ export interface Tally {
 
 export function createTally(): Tally {
   return {
-    decisions: { forward: 0, respond: 0, static: 0, endpoint: 0 },
+    decisions: { forward: 0, respond: 0, static: 0, endpoint: 0, tunnel: 0 },
     refusals: Object.fromEntries(Object.keys(errors).map((code) => [code, 0])) as Record<ErrorCode, number>,
     answers: new Float64Array(10),
   }

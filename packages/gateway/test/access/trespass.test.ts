@@ -62,6 +62,15 @@ describe('PX1 a path that its upstream may take for that of a stricter route', (
   })
 })
 
+test('PX1 a WebSocket begins as a request to the same server: neither is a way round the other’s rules', () => {
+  const live = { addresses: ['ws://127.0.0.1:3000'] }
+  expect(by([route('/*', live), route('/admin/*', admin)])('/Admin/x', 'GET')).toBe(true)
+  expect(by([route('/*'), route('/live', { ...live, ...admin })])('/live/', 'GET')).toBe(true)
+  expect(by([route('/*', { addresses: ['ws://127.0.0.1:4000'] }), route('/admin/*', admin)])('/Admin/x', 'GET')).toBe(
+    false,
+  )
+})
+
 describe('what is no trespass', () => {
   test.each([
     ['an open place', [route('/a/*'), route('/a/b', { access: 'public' })]],

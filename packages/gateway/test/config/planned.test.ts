@@ -46,7 +46,6 @@ const promised: readonly (readonly [string, unknown])[] = [
   ['routes.*.credential', { exchange: { audience: 'x' } }],
   ['routes.*.credential', { mint: { audience: 'x' } }],
   ['routes.*.credential', { aws: { service: 's3' } }],
-  ['routes.*.upstream', 'ws://127.0.0.1:3000'],
 ]
 
 test.each(promised.filter(([at, value]) => plannedValues.some((row) => row.at === at && row.is(value))))(

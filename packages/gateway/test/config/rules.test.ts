@@ -28,6 +28,24 @@ describe('routes', () => {
       { upstream: undefined, static: 'public', stripPrefix: '/api' },
       "stripPrefix: static files are found below the route's path",
     ],
+    [
+      'a WebSocket by POST',
+      { upstream: 'ws://127.0.0.1:3000', methods: ['GET', 'POST'] },
+      'methods: a WebSocket begins with GET',
+    ],
+    ['CS5 origins without WebSockets', { origins: ['https://a.example'] }, 'origins: is for WebSockets'],
+    [
+      'CS5 an origin that no browser sends',
+      { upstream: 'wss://live.example', origins: ['https://a.example/'] },
+      'origins[0]: write scheme, host and port only: https://a.example',
+    ],
+    ['CS5 a wildcard among origins', { upstream: 'wss://live.example', origins: ['*'] }, 'origins[0]: write'],
+    ['CS5 no origins', { upstream: 'wss://live.example', origins: [] }, 'origins: name at least one origin'],
+    [
+      'a WebSocket upstream with a path',
+      { upstream: 'ws://127.0.0.1:3000/live' },
+      'upstream: write scheme, host and port only: ws://127.0.0.1:3000',
+    ],
     ['a prefix that is none', { stripPrefix: '/ap' }, "stripPrefix: is not the beginning of this route's path"],
     ['a route within basePath', { path: '/auth/*' }, 'path: lies within basePath (/auth)'],
     ['basePath itself', { path: '/auth' }, 'path: lies within basePath (/auth)'],
@@ -71,6 +89,8 @@ describe('routes', () => {
           route({ path: '/api/*', stripPrefix: '/api' }),
           route({ path: '/api/admin/*', stripPrefix: '/api' }),
           route({ path: '/app/*', upstream: undefined, static: 'public', methods: ['GET', 'HEAD'] }),
+          // Beside the requests of the same path, as socket.io does.
+          route({ path: '/*', upstream: 'wss://live.example', origins: ['https://a.example', 'none'] }),
         ],
       }),
     ).toEqual([])

@@ -132,7 +132,9 @@ describe('how the client proves itself', () => {
       'ca: is for TLS, and the issuer is plain http; remove it',
     ])
     expect(told({ clientSecret, ca: 'gone' })).toEqual(['ca: the file gone cannot be read: no such file'])
-    expect(told({ clientSecret, ca: 'key.pem' })).toEqual(['ca: the file key.pem is not a certificate in PEM form'])
+    expect(told({ clientSecret, ca: 'key.pem' })).toEqual([
+      'ca: the file key.pem is not one certificate or more in PEM form',
+    ])
   })
 })
 

@@ -5,6 +5,7 @@ import type { Decision, Forward, PoolSettings, Respond } from '../../src/decisio
 import { createForwarder } from '../../src/node/proxy.ts'
 import { createNodeServer, type Limits, type NodeServer } from '../../src/node/server.ts'
 import { createStaticFiles } from '../../src/node/static-files.ts'
+import { createTunneler } from '../../src/node/tunneler.ts'
 import type { RequestHead } from '../../src/protocol/head.ts'
 
 /** Answers that say their code and nothing else. */
@@ -67,6 +68,7 @@ export async function startCarrier(
   }
   const log = { error: note, warn: note, debug() {} } as never
   const forwarder = createForwarder({ log, pools, unavailable, ...(connections !== undefined && { connections }) })
+  const tunneler = createTunneler({ log, unavailable: problem })
   const server = createNodeServer({
     ...options,
     log,
@@ -75,6 +77,7 @@ export async function startCarrier(
       return decide(head)
     },
     forward: forwarder.forward,
+    tunnel: tunneler.tunnel,
     serveStatic: createStaticFiles({ notFound: () => problem('not_found') }),
     internalError: () => problem('internal_error'),
     framingError: problem,

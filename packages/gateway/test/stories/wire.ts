@@ -66,7 +66,8 @@ export async function rawUpstream() {
     socket.on('error', () => {}).on('close', () => sockets.delete(socket))
     socket.on('data', (chunk) => {
       heads.push(chunk.toString('latin1'))
-      socket.write(state.answer, 'latin1', () => state.end && socket.end())
+      if (state.answer !== '') socket.write(state.answer, 'latin1')
+      if (state.end) socket.end()
     })
   })
   const url = `http://127.0.0.1:${await listen(server)}`
@@ -74,6 +75,8 @@ export async function rawUpstream() {
     url,
     /** What reached it, as bytes. */
     heads,
+    /** Its connections. */
+    sockets,
     answers(answer: string, { end = false } = {}) {
       Object.assign(state, { answer, end })
     },
