@@ -12,6 +12,7 @@ export const eventCounters = {
   refreshes: { help: 'Refreshes of access tokens, by result.', labels: ['provider', 'result'] },
   token_revocations: { help: 'Tokens to be revoked at their provider, by result.', labels: ['provider', 'result'] },
   provider_logouts: { help: 'Logouts that a provider asked for.', labels: ['provider', 'channel'] },
+  signals: { help: 'Security events of transmitters (Shared Signals), by what became of them.', labels: ['outcome'] },
   offline_reads: { help: 'Requests that went on with an expired token while the provider was down.', labels: [] },
   alerts: { help: 'Signs of theft or tampering; each one deserves a look.', labels: ['event'] },
   admin_actions: { help: 'What was done over the admin listener.', labels: ['action'] },
@@ -42,6 +43,9 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   authn_token_revocation_abandoned: ({ provider }) => ['token_revocations', { provider, result: 'abandoned' }],
   authn_backchannel_logout: ({ provider }) => ['provider_logouts', { provider, channel: 'back' }],
   authn_frontchannel_logout: ({ provider }) => ['provider_logouts', { provider, channel: 'front' }],
+  signal_received: () => ['signals', { outcome: 'received' }],
+  signal_ignored: () => ['signals', { outcome: 'ignored' }],
+  signal_refused: ({ code }) => ['signals', { outcome: code }],
   offline_read: () => ['offline_reads'],
   authz_admin: ({ action }) => ['admin_actions', { action }],
 }

@@ -62,7 +62,7 @@ const broken: Case[] = [
   { name: 'unknown kid', twist: () => ({ header: { kid: 'unknown' } }), reason: /key/ },
 ]
 
-test('RT3 peers: a refreshed ID token that breaks a rule of OIDC Core §12.2 ends the session, with the reason in the log; its tokens are not used', async () => {
+test('RT3 mod_auth_openidc 2026: a refreshed ID token that breaks a rule of OIDC Core §12.2 ends the session, with the reason in the log; its tokens are not used', async () => {
   await using hostile = await createHostileWorld()
   const { world, provider, clock } = hostile
   for (const { name, twist, reason } of broken) {
