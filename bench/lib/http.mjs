@@ -1,10 +1,10 @@
 // A scripted browser. On node:http, because fetch would send `Sec-Fetch-Mode: cors` and no gateway signs that in.
 import { Agent, request } from 'node:http'
 
-const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+const usual = new Agent({ keepAlive: true, maxSockets: 64 })
 
 /** One request; resolves to status, headers and the whole body as text. */
-export function fetchText(url, { method = 'GET', headers = {}, body } = {}) {
+export function fetchText(url, { method = 'GET', headers = {}, body, agent = usual } = {}) {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { method, headers, agent }, (answer) => {
       let text = ''

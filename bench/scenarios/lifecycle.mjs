@@ -1,4 +1,5 @@
 // The life of sessions under load: refresh storms, rotations, and how soon a sign-out holds in another process.
+import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apiHeaders } from '../lib/headers.mjs'
@@ -133,10 +134,16 @@ async function revocations({ folder, core, upstream }, count) {
   return { sessions: count, p50: median(times), p99: quantile(times, 0.99) }
 }
 
+/** As many connections as there are calls: none waits for another on its way. */
+const agent = new Agent({ keepAlive: true })
+
 async function call(origin, cookie, url = origin) {
   const began = performance.now()
   const { host } = new URL(origin)
-  const { status, headers } = await fetchText(`${url}/api/orders`, { headers: { ...apiHeaders(origin, cookie), host } })
+  const { status, headers } = await fetchText(`${url}/api/orders`, {
+    agent,
+    headers: { ...apiHeaders(origin, cookie), host },
+  })
   return { status, headers, ms: performance.now() - began }
 }
 

@@ -45,6 +45,7 @@ function create(number) {
     obtainedAt: Date.now(),
     refreshToken: `${number}.${token(300)}`,
     idToken: token(900),
+    signIn: { iss: issuer, iat: Math.floor(Date.now() / 1000) },
   }
   return sessions.create(session, tokens)
 }

@@ -1,7 +1,7 @@
 import type { Database } from 'lmdb'
 import type { Outbox, OutboxEntry } from '../session/outbox.ts'
 import type { Clock } from '../session/store.ts'
-import { conditionally } from './lmdb-commit.ts'
+import type { Conditionally } from './lmdb-commit.ts'
 import { decodeWaiting, encodeWaiting, expiryEnd, waitingKey } from './lmdb-layout.ts'
 import { assertLimit, assertTime } from './rules.ts'
 
@@ -17,18 +17,20 @@ export function createLmdbOutbox(options: {
   /** As the store reads: fresh, and an error once closed. */
   fresh: (database: Keys) => Keys
   spare: (purpose: 'grow' | 'shrink') => void
+  conditionally: Conditionally
 }): Outbox {
-  const { database, now, fresh, spare } = options
+  const { database, now, fresh, spare, conditionally } = options
 
   function move(from: OutboxEntry, to: OutboxEntry | undefined): Promise<boolean> {
     const key = waitingKey(from)
     const value = to && encodeWaiting(to)
     fresh(database)
     spare('shrink')
-    return conditionally(database, key, stampOf(from), () => {
+    const action = () => {
       database.remove(key)
       if (to && value) database.put(waitingKey(to), value, stampOf(to))
-    })
+    }
+    return conditionally(database, key, { stamp: stampOf(from), action })
   }
 
   return {
@@ -38,9 +40,8 @@ export function createLmdbOutbox(options: {
       const value = encodeWaiting(entry)
       fresh(database)
       spare('grow')
-      await conditionally(database, waitingKey(entry), undefined, () => {
-        database.put(waitingKey(entry), value, stampOf(entry))
-      })
+      const action = () => void database.put(waitingKey(entry), value, stampOf(entry))
+      await conditionally(database, waitingKey(entry), { stamp: undefined, action })
     },
 
     async take(limit, until) {

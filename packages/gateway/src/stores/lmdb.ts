@@ -1,6 +1,6 @@
 import { type Database, open, type RootDatabase } from 'lmdb'
 import type { Clock, SessionId, SessionStore } from '../session/store.ts'
-import { conditionally } from './lmdb-commit.ts'
+import { createCommitter } from './lmdb-commit.ts'
 import { assertSpace, type DatabaseStats, fileIdentity, prepareFolder, unusedBytes } from './lmdb-folder.ts'
 import {
   decodeRow,
@@ -58,6 +58,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
   const waiting: Keys = root.openDB({ name: 'outbox', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
   const databases = [sessions, listed, claims, expiry, waiting]
   const identity = fileIdentity(path)
+  const { conditionally, settled } = createCommitter()
   let usable = true
 
   /** Every read goes through here: fresh, and an error rather than "nothing there" once closed. */
@@ -87,7 +88,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     const added = indicesOf(after).map((index) => listedKey(index, id))
     const what: Expiring = { session: id }
     spare(after && !('ended' in after) ? 'grow' : 'shrink')
-    return conditionally(sessions, id, before && stampOf(before), () => {
+    const action = () => {
       if (after && value) sessions.put(id, value, stampOf(after))
       else sessions.remove(id)
       if (!sameKeys(gone, added)) {
@@ -97,18 +98,20 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       if (before?.expiresAt === after?.expiresAt) return
       if (before) expiry.remove(expiryKey(before.expiresAt, what))
       if (after) expiry.put(expiryKey(after.expiresAt, what), mark)
-    })
+    }
+    return conditionally(sessions, id, { stamp: before && stampOf(before), action })
   }
 
   function swapClaim(key: Uint8Array, before: number | undefined, after: number | undefined): Promise<boolean> {
     const value = after === undefined ? undefined : encodeTime(after)
     spare(after === undefined ? 'shrink' : 'grow')
-    return conditionally(claims, key, before, () => {
+    const action = () => {
       if (value && after !== undefined) claims.put(key, value, after)
       else claims.remove(key)
       if (before !== undefined) expiry.remove(expiryKey(before, { claim: key }))
       if (after !== undefined) expiry.put(expiryKey(after, { claim: key }), mark)
-    })
+    }
+    return conditionally(claims, key, { stamp: before, action })
   }
 
   function claimedUntil(key: Uint8Array): number | undefined {
@@ -176,7 +179,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       return keys.length > limit && last !== undefined ? { ids, cursor: last } : { ids }
     },
 
-    outbox: createLmdbOutbox({ database: waiting, now, fresh, spare }),
+    outbox: createLmdbOutbox({ conditionally, database: waiting, now, fresh, spare }),
 
     async claim(key, expiresAt) {
       assertTime(expiresAt)
@@ -221,7 +224,9 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     async close() {
       if (!usable) return
       usable = false
-      await root.close() // what was asked for before is committed first
+      // What was asked for before is committed first.
+      await settled()
+      await root.close()
     },
   }
 }
