@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Forward, Respond } from '../decision.ts'
+import type { Forward, RawHeaders, Respond } from '../decision.ts'
 import { siftResponse } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
@@ -24,7 +24,8 @@ export interface Surroundings {
 
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
- * one object and no closure. These are undici 7's raw-header callbacks; its newer ones build a header object for each answer.
+ * one object and no closure. These are undici 7's raw-header callbacks (its newer ones build a header object for
+ * each answer), and our own client's.
  * Redirects are not followed and nothing is decompressed: the answer is the upstream's, byte for byte.
  */
 export class Exchange implements Abortable {
@@ -97,14 +98,20 @@ export class Exchange implements Abortable {
     this.#seen = this.#around.now
   }
 
+  /** undici's way; our own client hands over strings. */
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    const headers = raw.map((part) => part.toString('latin1'))
+    return this.onHead(status, headers, resume)
+  }
+
+  onHead(status: number, headers: RawHeaders, resume: () => void): boolean {
     if (status < 200) {
       // Nobody asked to switch protocols. The other informational answers promise nothing and are left out.
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
     const response = this.#response
-    const headers = this.#decode(raw)
+    this.#look(headers)
     this.#seen = this.#around.now
     this.#resume = resume
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
@@ -158,19 +165,14 @@ export class Exchange implements Abortable {
     })
   }
 
-  #decode(raw: Buffer[]): string[] {
-    const headers = new Array<string>(raw.length)
-    for (let i = 0; i < raw.length; i += 2) {
-      const name = (raw[i] as Buffer).toString('latin1')
-      const value = (raw[i + 1] as Buffer).toString('latin1')
-      headers[i] = name
-      headers[i + 1] = value
-      if (name.length === 14 && name.toLowerCase() === 'content-length') this.#left = Number(value)
+  #look(headers: RawHeaders): void {
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] as string
+      if (name.length === 14 && name.toLowerCase() === 'content-length') this.#left = Number(headers[i + 1])
       else if (name.length === 12 && name.toLowerCase() === 'content-type') {
-        this.#endless = value.startsWith('text/event-stream')
+        this.#endless = (headers[i + 1] as string).startsWith('text/event-stream')
       }
     }
-    return headers
   }
 
   #over(): void {

@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import type { Logger } from 'pino'
-import { type Dispatcher, Pool } from 'undici'
+import { Pool } from 'undici'
 import type { Forward, RawHeaders, Respond } from '../decision.ts'
 import { declaredLength, invite } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
+import type { UpstreamRequest } from './upstream-client/contract.ts'
+import { createUpstreamPool } from './upstream-client/pool.ts'
 
 export interface ForwarderOptions {
   readonly log: Pick<Logger, 'warn' | 'debug'>
@@ -14,6 +16,8 @@ export interface ForwarderOptions {
   unavailable(code: UpstreamFailure, decision: Forward): Respond
   /** Connections per upstream; 128 if left out. A request that finds all of them busy waits its turn. */
   readonly connections?: number
+  /** Our own HTTP/1.1 client if left out. */
+  readonly client?: 'own' | 'undici'
 }
 
 export interface Forwarder {
@@ -27,16 +31,23 @@ export interface Forwarder {
 const tick = 100
 const connectTimeout = 10_000
 
+/** What undici's pool and ours have in common. */
+interface UpstreamClient {
+  dispatch(options: DispatchOptions, handler: Exchange): boolean
+  destroy(): Promise<void>
+}
+
 interface Upstream {
-  readonly pool: Pool
+  readonly pool: UpstreamClient
   /** The certificate must be the upstream's, whatever Host it is sent. */
   readonly servername: string | undefined
 }
 
 /** undici passes `servername` on, but does not list it. */
-type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
+type DispatchOptions = UpstreamRequest & { servername?: string }
 
-export function createForwarder({ log, unavailable, connections = 128 }: ForwarderOptions): Forwarder {
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  const { log, unavailable, connections = 128 } = options
   const upstreams = new Map<string, Upstream>()
   const around: Surroundings = {
     now: 0,
@@ -57,8 +68,11 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
 
   function open(origin: string): Upstream {
     // Time-outs are ours (`expire`): undici's can't tell an event stream from a stuck answer.
-    const limits = { headersTimeout: 0, bodyTimeout: 0, connectTimeout, maxHeaderSize: 64 * 1024 }
-    const pool = new Pool(origin, { ...limits, connections, pipelining: 1 })
+    const limits = { connections, connectTimeout, maxHeaderSize: 64 * 1024 }
+    const pool =
+      options.client === 'undici'
+        ? (new Pool(origin, { ...limits, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 }) as UpstreamClient)
+        : createUpstreamPool(origin, limits)
     const { protocol, hostname } = new URL(origin)
     const upstream = { pool, servername: protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined }
     upstreams.set(origin, upstream)
@@ -77,7 +91,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
       const exchange = new Exchange(around, connectionOf(request.socket), [request, response, decision])
       const options: DispatchOptions = {
         path: decision.path,
-        method: request.method as Dispatcher.HttpMethod,
+        method: request.method as string,
         headers: exchange.body === null ? decision.headers : withoutFraming(decision.headers),
         body: exchange.body,
       }
@@ -92,7 +106,7 @@ export function createForwarder({ log, unavailable, connections = 128 }: Forward
   }
 }
 
-/** undici frames the body itself: by the declared length, else in chunks. It refuses to be told. */
+/** The client frames the body itself: by the declared length, else in chunks. It refuses to be told. */
 function withoutFraming(headers: RawHeaders): RawHeaders {
   const kept: RawHeaders = []
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,0 +1,99 @@
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { UpstreamFault } from './contract.ts'
+
+export interface BodyListener {
+  sent(chunk: Buffer): void
+  /** All of it is written. */
+  done(): void
+  failed(error: Error): void
+}
+
+/** A body on its way to an upstream, framed, and no faster than the upstream reads. */
+export class RequestBody {
+  readonly #socket: Socket
+  readonly #body: Readable
+  /** Bytes that were announced; -1 if it goes in chunks. */
+  readonly #length: number
+  readonly #listener: BodyListener
+  #written = 0
+  #over = false
+
+  constructor(socket: Socket, { body, length }: { body: Readable; length: number }, listener: BodyListener) {
+    this.#socket = socket
+    this.#body = body
+    this.#length = length
+    this.#listener = listener
+  }
+
+  start(): void {
+    const body = this.#body
+    body.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
+    if (body.readableEnded) this.#onEnd()
+    else if (body.destroyed) this.#onClose()
+  }
+
+  /** The socket takes more. */
+  drained(): void {
+    if (!this.#over) this.#body.resume()
+  }
+
+  /** Nothing more is sent. */
+  stop(): void {
+    this.#finish()
+    this.#body.destroy()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (chunk.length === 0) return
+    this.#written += chunk.length
+    // One byte more would be the first of the next request on this connection.
+    if (this.#length !== -1 && this.#written > this.#length) {
+      this.#fail('the body is longer than its content-length')
+      return
+    }
+    const socket = this.#socket
+    let goOn: boolean
+    if (this.#length === -1) {
+      socket.cork()
+      socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
+      socket.write(chunk)
+      goOn = socket.write('\r\n', 'latin1')
+      socket.uncork()
+    } else goOn = socket.write(chunk)
+    if (!goOn) this.#body.pause()
+    this.#listener.sent(chunk)
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#length !== -1 && this.#written < this.#length) {
+      this.#fail('the body is shorter than its content-length')
+      return
+    }
+    this.#finish()
+    if (this.#length === -1) this.#socket.write('0\r\n\r\n', 'latin1')
+    this.#listener.done()
+  }
+
+  readonly #onError = (error: Error): void => {
+    if (this.#over) return
+    this.#finish()
+    this.#listener.failed(error)
+  }
+
+  /** Closed before its end: a request that is cut must not look whole. */
+  readonly #onClose = (): void => {
+    if (!this.#over) this.#fail('the body was closed before its end')
+  }
+
+  #fail(message: string): void {
+    this.stop()
+    this.#listener.failed(new UpstreamFault('UPSTREAM_REQUEST', message))
+  }
+
+  /** The error listener stays: an error that comes late must find somebody. */
+  #finish(): void {
+    this.#over = true
+    this.#body.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
+  }
+}
