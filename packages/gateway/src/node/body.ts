@@ -1,18 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { framingOf } from './lean-request.ts'
 
 /** The client left in the middle of its request: nobody is there to be answered. */
 export class ClientGone extends Error {}
 
 /** The request said `Expect: 100-continue`, and now its body is wanted. In HTTP/1.0 it means nothing. @see RFC 9110 §10.1.1 */
 export function invite(request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.expect !== undefined && request.httpVersion === '1.1') response.writeContinue()
+  if (framingOf(request).expect !== undefined && request.httpVersion === '1.1') response.writeContinue()
 }
 
 /** The length that the client declared; Infinity if the body is chunked, 0 if there is none. */
 export function declaredLength(request: IncomingMessage): number {
-  if (request.headers['transfer-encoding'] !== undefined) return Number.POSITIVE_INFINITY
-  return Number(request.headers['content-length'] ?? 0)
+  const { 'content-length': length, 'transfer-encoding': coding } = framingOf(request)
+  return coding === undefined ? Number(length ?? 0) : Number.POSITIVE_INFINITY
 }
 
 /** Reads a whole body; undefined if it has more than `limit` bytes, in which case the rest is left to be forgotten. */

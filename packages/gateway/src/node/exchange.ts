@@ -22,6 +22,9 @@ export interface Surroundings {
   readonly flagged: (reason: string) => void
 }
 
+/** Node writes a text of up to 16 KB at once, without copying it to the heap; bytes. */
+const inOnePiece = 12 * 1024
+
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
  * one object and no closure. These are undici 7's raw-header callbacks (its newer ones build a header object for
@@ -127,9 +130,8 @@ export class Exchange implements Abortable {
     this.#seen = this.#around.now
     this.#flushed = true
     if (this.#left === chunk.length) {
-      // The whole rest: end() writes head, body and end in one go.
       this.#left = 0
-      this.#response.end(chunk)
+      this.#end(chunk)
       return true
     }
     if (this.#left > 0) this.#left -= chunk.length
@@ -154,6 +156,20 @@ export class Exchange implements Abortable {
     if (this.#flushed || this.#state !== 'streaming') return
     this.#flushed = true
     this.#response.flushHeaders()
+  }
+
+  /** Writes the whole rest of the answer. */
+  #end(chunk: Buffer): void {
+    const response = this.#response
+    const { socket } = response
+    if (chunk.length > inOnePiece || socket === null || socket.writableCorked > 0) {
+      response.end(chunk)
+      return
+    }
+    // As one text, head and all: end(chunk) makes Node collect pieces for writev, which costs as much again as the write.
+    response.write(chunk.toString('latin1'), 'latin1')
+    socket.uncork()
+    response.end()
   }
 
   #pause(): void {

@@ -7,6 +7,7 @@ import type { RequestHead } from '../protocol/head.ts'
 import { ClientGone, declaredLength, invite, readBody } from './body.ts'
 import { type Connection, closeAfter, connectionOf } from './connection.ts'
 import { drain } from './drain.ts'
+import { framingOf, LeanRequest } from './lean-request.ts'
 import { createRequestIds } from './request-id.ts'
 import { respond } from './respond.ts'
 import { watchForStalled } from './stalled.ts'
@@ -74,7 +75,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     connection.response = response
     if (draining) response.shouldKeepAlive = false
     // The parser forgets what it read together with such a request, and would begin the next one in its middle.
-    if (request.headers.upgrade !== undefined) closeAfter(connection, response)
+    const framing = framingOf(request)
+    if (framing.upgrade !== undefined) closeAfter(connection, response)
     // node:http would drop the surplus silently: another reader of the request would then see other headers than we do.
     if (request.rawHeaders.length > 2 * limits.headerCount) {
       closeAfter(connection, response)
@@ -82,7 +84,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       return
     }
     // RFC 9112 §3.2
-    if (request.headers.host === undefined || isForeignVersion(request)) {
+    if (framing.host === undefined || isForeignVersion(request)) {
       respond(request, response, framingError('bad_request'))
       return
     }
@@ -147,6 +149,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 
   const settings = {
+    IncomingMessage: LeanRequest,
     insecureHTTPParser: false,
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeout,
@@ -212,8 +215,9 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
  * The parser reads `HTTP/0.9` and `HTTP/2.0` on a request line as well, which nobody speaks in this form; and chunks in
  * HTTP/1.0, which a proxy of that age in front of us would take for the next request. @see RFC 9112 §2.3, §6.1
  */
-function isForeignVersion({ httpVersion, headers }: IncomingMessage): boolean {
-  return httpVersion !== '1.1' && (httpVersion !== '1.0' || headers['transfer-encoding'] !== undefined)
+function isForeignVersion(request: IncomingMessage): boolean {
+  const { httpVersion } = request
+  return httpVersion !== '1.1' && (httpVersion !== '1.0' || framingOf(request)['transfer-encoding'] !== undefined)
 }
 
 /** The listener hears of this answer only: if writing it fails, another one takes its place. */
