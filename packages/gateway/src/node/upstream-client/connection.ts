@@ -21,11 +21,6 @@ export interface ConnectionHost {
   readonly keepAliveTimeout: number
 }
 
-/** What an upstream announces may be over a moment earlier for it than for us; milliseconds. */
-const margin = 1000
-/** Nobody's promise is believed for longer; milliseconds. */
-const longest = 600_000
-
 /**
  * One connection, one request at a time. It serves another one only if nothing speaks against it: the answer was complete
  * and its end certain, both sides keep the connection, the request was written to its end, and not a byte came too many.
@@ -127,7 +122,7 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
   head(head: ResponseHead): void {
     const task = this.#task as Task
     this.#persistent = head.persistent && !task.head.last
-    this.#lifetime = head.keepAlive === -1 ? this.#host.keepAliveTimeout : Math.min(head.keepAlive - margin, longest)
+    this.#lifetime = head.keepAlive === -1 ? this.#host.keepAliveTimeout : head.keepAlive
     if (task.answer(head, this.#resume) === false) this.#paused = true
   }
 
@@ -175,7 +170,7 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
   /** An answer is complete. */
   #settle(surplus: boolean): void {
     this.#used = true
-    if (surplus || !this.#persistent || this.#body !== undefined || this.#lifetime <= 0) this.cut()
+    if (surplus || !this.#persistent || this.#body !== undefined) this.cut()
     else this.#free()
   }
 

@@ -39,8 +39,9 @@ export function readFields(bytes: Uint8Array, text: string, at: number): RawHead
     const value = i
     while (valueChars[bytes[i] as number] === 1) i++
     if (bytes[i] !== CR || bytes[i + 1] !== LF) refuse('invalid character in a header value')
+    // A tab stays: behind a length or a coding, where llhttp doesn't expect one, it is refused.
     let end = i
-    while (end > value && (bytes[end - 1] === SPACE || bytes[end - 1] === TAB)) end--
+    while (end > value && bytes[end - 1] === SPACE) end--
     fields.push(text.slice(name, colon), text.slice(value, end))
     i += 2
     if (fields.length > 2 * maxFields) throw new UpstreamFault('UPSTREAM_OVERFLOW', 'too many header lines')

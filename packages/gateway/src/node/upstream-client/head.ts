@@ -13,7 +13,7 @@ export interface ResponseHead {
   readonly body: number
   /** Both sides agree that the connection goes on, and it is certain where this answer ends. */
   readonly persistent: boolean
-  /** Milliseconds that the upstream keeps the connection when unused; -1 if it did not say. */
+  /** Milliseconds that the connection may be kept unused; -1 if the upstream did not say. */
   readonly keepAlive: number
 }
 
@@ -88,13 +88,18 @@ function framing({ status, method, minor, headers }: Known): Pick<ResponseHead, 
   let persistent = agreed(connection, minor)
   let body = chunked ? Ends.inChunks : length
   if (method === 'HEAD' || status < 200 || status === 204 || status === 304) {
-    // A body that is announced although there can't be one may still come: nothing after this answer is certain.
-    if (status === 204 && (chunked || length > 0)) persistent = false
+    if (method !== 'HEAD' && (chunked || length > 0)) {
+      // RFC 9110 §8.6, RFC 9112 §6.1: where there is no body, none may be announced; only 304 may tell what 200 would have.
+      if (status !== 304) refuse('a body announced where there is none')
+      // It may come all the same: nothing behind this answer is certain.
+      persistent = false
+    }
     body = 0
   } else if (body === -1) {
     body = Ends.withConnection
     persistent = false
   }
+  if (keepAlive === 0) persistent = false
   return { body, persistent, keepAlive }
 }
 
@@ -108,12 +113,17 @@ function readLength(value: string): number {
 function agreed(connection: string, minor: number | undefined): boolean {
   if (connection === '') return minor === 0x31
   if (connection === ',keep-alive') return true
-  const options = connection.split(',').map((option) => option.trim().toLowerCase())
-  if (options.includes('close')) return false
-  return minor === 0x31 || options.includes('keep-alive')
+  // What could be meant as an end is one; what goes on must say so plainly.
+  if (/(?:^|[,\s])close(?:[,\s]|$)/i.test(connection)) return false
+  return minor === 0x31 || /, *keep-alive *(?:,|$)/i.test(connection)
 }
+
+/** For the upstream the time may be over a little earlier than for us; milliseconds. */
+const margin = 2000
+/** Nobody's promise is believed for longer; milliseconds. */
+const longest = 600_000
 
 function readKeepAlive(value: string): number {
   const seconds = /(?:^|[\s,;])timeout\s*=\s*"?([0-9]{1,9})/i.exec(value)?.[1]
-  return seconds === undefined ? -1 : Number(seconds) * 1000
+  return seconds === undefined ? -1 : Math.min(Math.max(Number(seconds) * 1000 - margin, 0), longest)
 }

@@ -88,6 +88,8 @@ export class ResponseReader {
     if (status < 200) {
       // Switching is never asked for, and no request says that it waits for 100: whoever sends them is confused.
       if (status <= 101) refuse(status === 101 ? 'protocol switched unasked' : '100 (Continue) unasked')
+      // HTTP/1.0 knows none, and none can be the last.
+      if (!head.persistent) refuse('an informational answer that ends the connection')
       if (++this.#informational > maxInformational) refuse('too many informational answers')
       this.#sink.head(head)
       return
