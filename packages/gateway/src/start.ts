@@ -54,6 +54,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   const forwarder = createForwarder({
     log,
+    client: config.upstreamClient,
     unavailable: (code, { navigation, requestId }) => failure(code, { html: navigation, requestId }),
   })
   const server = createNodeServer({

@@ -47,7 +47,7 @@ colour: blue
     'c.yaml:24: routes[3].access: is empty; write public, authenticated or { roles: [...], acr: [...], maxAge: 5m }; a route that says nothing is open to nobody',
     'c.yaml:25: routes[3].static: there is no folder ./nowhere',
     'c.yaml:29: routes[4].csrf: off is only for access: public, or other sites could use the session; remove it',
-    'c.yaml:30: colour: unknown key; known here: origin, listen, trustedProxies, workers, admin, keys, basePath, providers, defaultProvider, session, store, roles, routes, headers, log',
+    'c.yaml:30: colour: unknown key; known here: origin, listen, trustedProxies, workers, admin, keys, basePath, providers, defaultProvider, session, store, roles, routes, upstreamClient, headers, log',
   ])
 })
 

@@ -60,7 +60,12 @@ export async function startCarrier(
   const decided: string[] = []
   const note = (fields: unknown) => logged.push(fields)
   const log = { error: note, warn: note, debug() {} } as never
-  const forwarder = createForwarder({ log, unavailable: problem, ...(connections !== undefined && { connections }) })
+  const forwarder = createForwarder({
+    log,
+    client: process.env.COATCHECK_TEST_CLIENT === 'undici' ? 'undici' : 'own',
+    unavailable: problem,
+    ...(connections !== undefined && { connections }),
+  })
   const server = createNodeServer({
     ...options,
     log,

@@ -10,6 +10,11 @@ import { createOpener } from './open-socket.ts'
 import { createHeadWriter } from './request-head.ts'
 import { Task } from './task.ts'
 
+function forget(list: Connection[], connection: Connection): void {
+  const at = list.indexOf(connection)
+  if (at !== -1) list.splice(at, 1)
+}
+
 /** How often connections that have been unused for too long are closed, in milliseconds. */
 const sweepInterval = 1000
 
@@ -22,8 +27,10 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   const { host, open } = createOpener(origin, options.tls)
   const writeHead = createHeadWriter(host)
   const all = new Set<Connection>()
-  /** The one that was used last is used next: the others may grow old and go. */
+  /** Free, and read since they became so. The one that was used last is used next: the others may grow old and go. */
   const idle: Connection[] = []
+  /** Free, perhaps since this turn of the loop only. */
+  const resting: Connection[] = []
   let queue: Task[] = []
   let next = 0
   let waking = false
@@ -44,14 +51,17 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
       return socket
     },
     freed(connection) {
-      idle.push(connection)
+      if (closing && next === queue.length) {
+        connection.cut()
+        return
+      }
+      resting.push(connection)
       if (next < queue.length) wake()
-      else if (closing) connection.cut()
     },
     lost(connection, again) {
       all.delete(connection)
-      const at = idle.indexOf(connection)
-      if (at !== -1) idle.splice(at, 1)
+      forget(idle, connection)
+      forget(resting, connection)
       if (again !== undefined) connect(again)
       if (next < queue.length) wake()
     },
@@ -63,9 +73,10 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   }
 
   /**
-   * Requests are written at the end of the loop's turn, when all that the kernel had received is read: a connection that was
-   * closed meanwhile, or on which an answer to nothing arrived, is known by then and not used (response queue poisoning,
-   * GHSA-35p6-xmwp-9g52 in undici). One callback serves all requests of a turn.
+   * Requests are written at the end of the loop's turn, when all that the kernel had received is read: by then a connection
+   * that was closed, or on which an answer to nothing arrived, is known and gone (response queue poisoning,
+   * GHSA-35p6-xmwp-9g52 in undici). Such an answer mostly comes right behind another one, so a connection that became free
+   * since the last time rests until the kernel was asked once more. One callback serves all requests of a turn.
    */
   function wake(): void {
     if (waking) return
@@ -77,17 +88,26 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
     waking = false
     while (next < queue.length) {
       const connection = takeIdle()
-      if (connection === undefined && all.size >= connections) return
-      const task = queue[next++] as Task
-      // What was served is let go now and then, since a busy queue may never be empty.
-      if (next === queue.length || next === 1000) {
-        queue = queue.slice(next)
-        next = 0
-      }
-      if (connection !== undefined) connection.send(task)
-      else connect(task)
+      if (connection !== undefined) connection.send(take())
+      // Who finds a connection resting is better off waiting for it.
+      else if (all.size < connections && queue.length - next > resting.length) connect(take())
+      else break
+    }
+    if (resting.length > 0) {
+      idle.push(...resting.splice(0))
+      if (next < queue.length) wake()
     }
     settle()
+  }
+
+  function take(): Task {
+    const task = queue[next++] as Task
+    // What was taken is let go now and then, since a busy queue may never be empty.
+    if (next === queue.length || next === 1000) {
+      queue = queue.slice(next)
+      next = 0
+    }
+    return task
   }
 
   function takeIdle(): Connection | undefined {
@@ -140,7 +160,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
     },
     close() {
       closing = true
-      for (const connection of idle.slice()) connection.cut()
+      for (const connection of [...idle, ...resting]) connection.cut()
       return gone()
     },
     destroy(error = new UpstreamFault('UPSTREAM_ABORTED', 'the pool is closed')) {

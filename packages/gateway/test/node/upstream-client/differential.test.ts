@@ -46,16 +46,29 @@ const framed = fc.oneof(
 )
 const informational = fc.constantFrom(
   ...['', '', '', 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n', 'HTTP/1.1 100 Continue\r\n\r\n'],
-  ...['HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n'],
+  ...[
+    'HTTP/1.1 102 Processing\r\n\r\n',
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n',
+  ],
 )
 const statusLine = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom('HTTP/1.1 200 OK', 'HTTP/1.1 404 Not Found', 'HTTP/1.1 204 No Content') },
-  { weight: 2, arbitrary: fc.constantFrom('HTTP/1.1 304 Not Modified', 'HTTP/1.0 200 OK', 'HTTP/1.1 200 ', 'HTTP/1.1 500') },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('HTTP/1.1 304 Not Modified', 'HTTP/1.0 200 OK', 'HTTP/1.1 200 ', 'HTTP/1.1 500'),
+  },
   {
     weight: 1,
     arbitrary: fc.constantFrom(
       ...['HTTP/2.0 200 OK', 'HTTP/0.9 200 OK', 'HTTP/1.2 200 OK', 'http/1.1 200 OK', 'HTTP/1.1  200 OK'],
-      ...['HTTP/1.1 20 OK', 'HTTP/1.1 2000 OK', 'HTTP/1.1 099 Odd', 'HTTP/1.1 999 Odd', 'ICY 200 OK', 'HTTP/1.1 200\tOK'],
+      ...[
+        'HTTP/1.1 20 OK',
+        'HTTP/1.1 2000 OK',
+        'HTTP/1.1 099 Odd',
+        'HTTP/1.1 999 Odd',
+        'ICY 200 OK',
+        'HTTP/1.1 200\tOK',
+      ],
       ...['HTTP/1.1 200 \xe9', ' HTTP/1.1 200 OK', '\r\nHTTP/1.1 200 OK', 'HTTP/1.1 200 O\0K', 'HTTP/11 200 OK'],
     ),
   },

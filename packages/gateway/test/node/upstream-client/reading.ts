@@ -71,7 +71,10 @@ export function readOurs({ text, cuts = [], method = 'GET' }: Sent): Outcome {
 /** The same answer, read by undici. */
 export async function readUndici({ text, cuts = [], method = 'GET' }: Sent): Promise<Outcome> {
   const wire = new Duplex({ allowHalfOpen: false, read() {}, write: (_chunk, _encoding, done) => done() })
-  const client = new Client('http://upstream', { connect: (_, done) => setImmediate(done, null, wire), maxHeaderSize: 65_536 })
+  const client = new Client('http://upstream', {
+    connect: (_, done) => setImmediate(() => done(null, wire as never)),
+    maxHeaderSize: 65_536,
+  })
   client.on('connectionError', () => {})
   const answer: Answer = { status: 0, statusText: '', headers: [], body: '', trailers: [], reusable: false }
   let refused: string | undefined
