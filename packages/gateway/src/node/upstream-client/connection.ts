@@ -96,11 +96,7 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
       task.requestSent()
       return
     }
-    // Head and beginning of the body in one go, if that is here at once.
-    socket.cork()
-    socket.write(head.text, 'latin1')
-    setImmediate(() => socket.uncork())
-    this.#body = new RequestBody(socket, { body: request.body, length: head.length }, this)
+    this.#body = new RequestBody(socket, task, this)
     this.#body.start()
   }
 

@@ -155,6 +155,8 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
         handler.onError(error as Error)
         return true
       }
+      // So that its beginning is here when the head is written.
+      request.body?.read(0)
       wake()
       return true
     },

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { UpstreamFault } from './contract.ts'
+import type { Task } from './task.ts'
 
 export interface BodyListener {
   sent(chunk: Buffer): void
@@ -9,25 +10,33 @@ export interface BodyListener {
   failed(error: Error): void
 }
 
-/** A body on its way to an upstream, framed, and no faster than the upstream reads. */
+/**
+ * A request with a body on its way to an upstream: framed, and no faster than the upstream reads. Its head waits for the first
+ * of the body: one whose framing breaks at once (request smuggling) then never reaches the upstream at all.
+ */
 export class RequestBody {
   readonly #socket: Socket
   readonly #body: Readable
   /** Bytes that were announced; -1 if it goes in chunks. */
   readonly #length: number
   readonly #listener: BodyListener
+  #head: string
   #written = 0
   #over = false
 
-  constructor(socket: Socket, { body, length }: { body: Readable; length: number }, listener: BodyListener) {
+  constructor(socket: Socket, { request: { body }, head }: Task, listener: BodyListener) {
     this.#socket = socket
-    this.#body = body
-    this.#length = length
+    this.#body = body as Readable
+    this.#length = head.length
+    this.#head = head.text
     this.#listener = listener
   }
 
   start(): void {
     const body = this.#body
+    const first = body.read() as Buffer | null
+    if (first !== null) this.#onData(first)
+    if (this.#over) return
     body.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
     if (body.readableEnded) this.#onEnd()
     else if (body.destroyed) this.#onClose()
@@ -53,14 +62,13 @@ export class RequestBody {
       return
     }
     const socket = this.#socket
-    let goOn: boolean
-    if (this.#length === -1) {
-      socket.cork()
-      socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1')
-      socket.write(chunk)
-      goOn = socket.write('\r\n', 'latin1')
-      socket.uncork()
-    } else goOn = socket.write(chunk)
+    const framing = this.#length === -1 ? `${chunk.length.toString(16)}\r\n` : ''
+    socket.cork()
+    if (this.#head !== '' || framing !== '') socket.write(this.#head + framing, 'latin1')
+    let goOn = socket.write(chunk)
+    if (framing !== '') goOn = socket.write('\r\n', 'latin1')
+    socket.uncork()
+    this.#head = ''
     if (!goOn) this.#body.pause()
     this.#listener.sent(chunk)
   }
@@ -71,7 +79,8 @@ export class RequestBody {
       return
     }
     this.#finish()
-    if (this.#length === -1) this.#socket.write('0\r\n\r\n', 'latin1')
+    const last = this.#length === -1 ? '0\r\n\r\n' : ''
+    if (this.#head !== '' || last !== '') this.#socket.write(this.#head + last, 'latin1')
     this.#listener.done()
   }
 

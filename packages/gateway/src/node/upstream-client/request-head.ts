@@ -55,15 +55,19 @@ export function createHeadWriter(host: string): (request: UpstreamRequest) => Re
         if (kind === Kind.refused) refuseRequest('a header that belongs to the connection')
         else if (kind === Kind.host) hosts++
         else if (length !== -1 || !/^[0-9]{1,15}$/.test(value)) refuseRequest('invalid content-length')
-        else length = Number(value)
+        else {
+          length = Number(value)
+          continue
+        }
       }
       lines += `${name}: ${value}\r\n`
     }
     if (hosts > 1) refuseRequest('more than one host header')
-    if (body === null) {
-      if (length > 0) refuseRequest('a content-length without a body')
-      if (length === -1 && withBody.has(method)) lines += 'Content-Length: 0\r\n'
-    } else if (length === -1) lines += 'Transfer-Encoding: chunked\r\n'
+    if (body === null && length > 0) refuseRequest('a content-length without a body')
+    if (body === null && length === -1 && withBody.has(method)) length = 0
+    // In our own words: `005` is five to us, and perhaps not to another reader.
+    if (length !== -1) lines += `Content-Length: ${length}\r\n`
+    else if (body !== null) lines += 'Transfer-Encoding: chunked\r\n'
     const start = `${method} ${path} HTTP/1.1\r\n${hosts === 0 ? `Host: ${host}\r\n` : ''}`
     return { text: `${start}Connection: ${last ? 'close' : 'keep-alive'}\r\n${lines}\r\n`, length, last }
   }

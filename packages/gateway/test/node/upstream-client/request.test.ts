@@ -36,8 +36,8 @@ describe('what an upstream receives', () => {
     ['GET without one', {}, 'keep-alive\r\n\r\n'],
     [
       'a body of known length',
-      { method: 'POST', headers: ['content-length', '5'], body: bodyOf('he', 'llo') },
-      'content-length: 5\r\n\r\nhello',
+      { method: 'POST', headers: ['content-length', '005'], body: bodyOf('he', 'llo') },
+      'Content-Length: 5\r\n\r\nhello',
     ],
     [
       'another one',
@@ -109,10 +109,24 @@ describe('a body that is not what was announced', () => {
     expect(upstream.lines[0]?.received).not.toContain('0\r\n\r\n')
   })
 
+  test('broken before its beginning (request smuggling): the upstream never hears of it', async () => {
+    await using upstream = await echo()
+    await using pool = open(upstream)
+    const body = new Readable({ read() {} })
+    const answer = ask(pool, { method: 'POST', body })
+    await eventually(() => upstream.lines.length === 1)
+    await pause(50)
+    body.destroy(new Error('the client broke its framing'))
+    await expect(answer).rejects.toThrow('the client broke its framing')
+    await eventually(() => upstream.lines[0]?.socket.closed === true)
+    expect(upstream.lines[0]?.received).toBe('')
+  })
+
   test('failed: with its own error', async () => {
     await using upstream = await startRawUpstream(() => {})
     await using pool = open(upstream)
     const body = new Readable({ read() {} })
+    body.push('abc')
     const answer = ask(pool, { method: 'POST', body })
     await eventually(() => upstream.lines[0]?.requests === 1)
     body.destroy(new Error('the client broke its framing'))
@@ -124,6 +138,7 @@ describe('a body that is not what was announced', () => {
     await using upstream = await startRawUpstream(({ socket }) => socket.destroy())
     await using pool = open(upstream)
     const body = new Readable({ read() {} })
+    body.push('abc')
     await expect(ask(pool, { method: 'POST', body })).rejects.toThrow()
     expect(body.destroyed).toBe(true)
   })
