@@ -149,14 +149,15 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
     dispatch(request: UpstreamRequest, handler: UpstreamHandler) {
       try {
         if (closing) throw new UpstreamFault('UPSTREAM_ABORTED', 'the pool is closed')
-        queue.push(new Task(request, handler, writeHead(request)))
+        const task = new Task(request, handler, writeHead(request))
+        queue.push(task)
+        // Its beginning is here when the head is written. Its error always finds somebody, also while the request waits.
+        request.body?.on('error', (error) => task.fail(error)).read(0)
       } catch (error) {
         request.body?.destroy()
         handler.onError(error as Error)
         return true
       }
-      // So that its beginning is here when the head is written.
-      request.body?.read(0)
       wake()
       return true
     },

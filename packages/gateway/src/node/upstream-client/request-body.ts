@@ -37,7 +37,7 @@ export class RequestBody {
     const first = body.read() as Buffer | null
     if (first !== null) this.#onData(first)
     if (this.#over) return
-    body.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose)
+    body.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose)
     if (body.readableEnded) this.#onEnd()
     else if (body.destroyed) this.#onClose()
   }
@@ -84,12 +84,6 @@ export class RequestBody {
     this.#listener.done()
   }
 
-  readonly #onError = (error: Error): void => {
-    if (this.#over) return
-    this.#finish()
-    this.#listener.failed(error)
-  }
-
   /** Closed before its end: a request that is cut must not look whole. */
   readonly #onClose = (): void => {
     if (!this.#over) this.#fail('the body was closed before its end')
@@ -100,7 +94,6 @@ export class RequestBody {
     this.#listener.failed(new UpstreamFault('UPSTREAM_REQUEST', message))
   }
 
-  /** The error listener stays: an error that comes late must find somebody. */
   #finish(): void {
     this.#over = true
     this.#body.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)

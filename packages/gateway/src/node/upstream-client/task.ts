@@ -29,6 +29,7 @@ export class Task {
 
   /** It is about to be written. False if the handler no longer wants it. */
   begin(connection: Cuttable): boolean {
+    if (this.#over) return false
     // One for each task: kept longer than the request lasts, it must not reach the next one on the connection.
     this.#handler.onConnect((error) => this.fail(error ?? new UpstreamFault('UPSTREAM_ABORTED', 'aborted')))
     if (this.#over) return false

@@ -122,6 +122,23 @@ describe('a body that is not what was announced', () => {
     expect(upstream.lines[0]?.received).toBe('')
   })
 
+  test('failed while it waits for a connection: nothing is sent', async () => {
+    await using upstream = await startRawUpstream(({ socket }, head) => {
+      if (head.startsWith('GET')) setTimeout(() => socket.write(ok('')), 50)
+    })
+    const pool = createUpstreamPool(upstream.url, { connections: 1 })
+    const first = ask(pool)
+    const body = new Readable({ read() {} })
+    body.push('abc')
+    const second = ask(pool, { method: 'POST', body })
+    body.destroy(new Error('the client broke its framing'))
+    await expect(second).rejects.toThrow('the client broke its framing')
+    await first
+    expect(await ask(pool)).toMatchObject({ status: 200 })
+    expect(upstream.lines.map(({ received }) => received.includes('POST'))).toEqual([false])
+    await pool.destroy()
+  })
+
   test('failed: with its own error', async () => {
     await using upstream = await startRawUpstream(() => {})
     await using pool = open(upstream)
