@@ -201,12 +201,22 @@ describe('abort', () => {
       setTimeout(() => socket.write(ok(pathOf(head))), pathOf(head) === '/1' ? 0 : 50)
     })
     await using pool = open(upstream, { connections: 1 })
-    const first = ask(pool, { path: '/1' })
+    let ends = 0
+    const aborts: (() => void)[] = []
+    const first = new Promise<void>((resolve, reject) => {
+      const heard = (error?: Error) => {
+        ends++
+        if (error) reject(error)
+        else resolve()
+      }
+      ask(pool, { path: '/1' }, { onConnect: (one) => aborts.push(one), onComplete: () => heard(), onError: heard })
+    })
     await first
     const second = ask(pool, { path: '/2' })
     await eventually(() => upstream.lines[0]?.requests === 2)
-    first.aborts[0]?.()
+    aborts[0]?.()
     expect(await second).toMatchObject({ body: '/2' })
+    expect(ends).toBe(1)
     expect(upstream.lines).toHaveLength(1)
   })
 
