@@ -71,6 +71,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const forwarder = createForwarder({
     log,
     answers: tally.answers,
+    client: config.upstreamClient,
     unavailable: (code, { navigation, requestId }, retryAfter) =>
       failure(code, {
         html: navigation,

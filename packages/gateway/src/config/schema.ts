@@ -169,6 +169,10 @@ function createSections(around: Surroundings) {
       .array(createRouteSchema(around))
       .min(1, { error: 'name at least one route' })
       .describe('What is served, and to whom.'),
+    upstreamClient: z
+      .enum(['own', 'undici'])
+      .default('own')
+      .describe('Who speaks HTTP/1.1 to upstreams: the gateway itself, stricter and at less cost, or undici.'),
     headers: z
       .strictObject({
         csp: headerValue()

@@ -1,18 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { framingOf } from './lean-request.ts'
 
 /** The client left in the middle of its request: nobody is there to be answered. */
 export class ClientGone extends Error {}
 
 /** The request said `Expect: 100-continue`, and now its body is wanted. In HTTP/1.0 it means nothing. @see RFC 9110 §10.1.1 */
 export function invite(request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.expect !== undefined && request.httpVersion !== '1.0') response.writeContinue()
+  if (framingOf(request).expect !== undefined && request.httpVersion !== '1.0') response.writeContinue()
 }
 
 /** The length that the client declared; Infinity if the body is chunked, 0 if there is none. */
 export function declaredLength(request: IncomingMessage): number {
-  if (request.headers['transfer-encoding'] !== undefined) return Number.POSITIVE_INFINITY
-  return Number(request.headers['content-length'] ?? 0)
+  const { 'content-length': length, 'transfer-encoding': coding } = framingOf(request)
+  return coding === undefined ? Number(length ?? 0) : Number.POSITIVE_INFINITY
 }
 
 /** Reads a whole body; undefined if it has more than `limit` bytes, in which case the rest is left to be forgotten. */
@@ -44,8 +45,6 @@ export class Upload extends Readable {
   readonly #limit: number
   readonly #onTooLarge: () => void
   #size = 0
-  /** Somebody began to read it: it can't be sent a second time. */
-  touched = false
 
   constructor(request: IncomingMessage, limit: number, onTooLarge: () => void) {
     super({ highWaterMark: 64 * 1024 })
@@ -66,8 +65,12 @@ export class Upload extends Readable {
     this.push(null)
   }
 
+  /** Somebody took of it: it can't be sent a second time. */
+  get touched(): boolean {
+    return this.readableDidRead
+  }
+
   override _read(): void {
-    this.touched = true
     this.#request.resume()
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { framingOf } from './lean-request.ts'
 
 /** Something that runs for a client and must end when the client is gone. */
 export interface Abortable {
@@ -63,8 +64,8 @@ export function isIdle(connection: Connection): boolean {
 
 /** Does the request carry a body? @see RFC 9112 §6.3 */
 export function hasBody(request: IncomingMessage): boolean {
-  const length = request.headers['content-length']
-  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+  const { 'content-length': length, 'transfer-encoding': coding } = framingOf(request)
+  return coding !== undefined || (length !== undefined && length !== '0')
 }
 
 /** Is there body still to come? (A request without one isn't `complete` either, at the moment Node hands it out.) */

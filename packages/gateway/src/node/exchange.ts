@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Forward, LiveStream, Respond, StreamEnd } from '../decision.ts'
+import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd } from '../decision.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
@@ -35,10 +35,13 @@ type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address]
 
 /** Ticks after which an exchange runs for long: half a second. */
 const longAfter = 5
+/** Node writes a text of up to 16 KB at once, without copying it to the heap; bytes. */
+const inOnePiece = 12 * 1024
 
 /**
  * One request on its way to an upstream and its answer on the way back: the undici handler itself, so that a request costs
- * one object and no closure. These are undici 7's raw-header callbacks; its newer ones build a header object for each answer.
+ * one object and no closure. These are undici 7's raw-header callbacks (its newer ones build a header object for
+ * each answer), and our own client's.
  * Redirects are not followed and nothing is decompressed: the answer is the upstream's, byte for byte.
  */
 export class Exchange implements Abortable, LiveStream {
@@ -66,6 +69,8 @@ export class Exchange implements Abortable, LiveStream {
   #answering = false
   #triedElsewhere = false
   #complete = false
+  /** What the client had read already of the 401 that is held: at most what it reads at once. */
+  #kept: Buffer[] | undefined
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
   #place: number
@@ -146,14 +151,19 @@ export class Exchange implements Abortable, LiveStream {
     this.address.answered()
   }
 
+  /** undici's way; our own client hands over strings. */
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    const headers = raw.map((part) => part.toString('latin1'))
+    return this.onHead(status, headers, resume)
+  }
+
+  onHead(status: number, headers: RawHeaders, resume: () => void): boolean {
     if (status < 200) {
       // Nobody asked to switch protocols. The other informational answers promise nothing and are left out.
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
-    const headers = this.#decode(raw, status)
-    if (headers === undefined) {
+    if (!this.#understands(headers, status)) {
       this.#fail('upstream_unavailable', new Error('the upstream framed its answer in a way that is not HTTP/1.1'))
       return true
     }
@@ -197,8 +207,10 @@ export class Exchange implements Abortable, LiveStream {
         if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
         else this.#settle(decision, headers)
         if (decision !== undefined) return
+        for (const chunk of this.#kept ?? []) this.onData(chunk)
+        this.#kept = undefined
         if (this.#complete) this.onComplete()
-        else this.#resume?.()
+        else if (!this.#paused) this.#resume?.()
       })
       return false
     }
@@ -230,11 +242,15 @@ export class Exchange implements Abortable, LiveStream {
 
   onData(chunk: Buffer): boolean {
     this.#seen = this.#around.now
+    if (this.#state === 'held') {
+      this.#kept ??= []
+      this.#kept.push(chunk)
+      return false
+    }
     this.#flushed = true
     if (this.#left === chunk.length) {
-      // The whole rest: end() writes head, body and end in one go.
       this.#left = 0
-      this.#response.end(chunk)
+      this.#end(chunk)
       return true
     }
     if (this.#left > 0) this.#left -= chunk.length
@@ -245,7 +261,7 @@ export class Exchange implements Abortable, LiveStream {
 
   onComplete(trailers: readonly (string | Buffer)[] | null = null): void {
     if (this.#state === 'over') return
-    // There is no body to hold back behind the 401 of a HEAD.
+    // Nothing is written before it is known what becomes of the 401.
     if (this.#state === 'held') {
       this.#complete = true
       return
@@ -306,6 +322,21 @@ export class Exchange implements Abortable, LiveStream {
     return this.#release !== undefined
   }
 
+  /** Writes the whole rest of the answer. */
+  #end(chunk: Buffer): void {
+    const response = this.#response
+    const { socket } = response
+    const inPieces = chunk.length > inOnePiece || this.#request.httpVersionMajor !== 1
+    if (inPieces || socket === null || socket.writableCorked > 0) {
+      response.end(chunk)
+      return
+    }
+    // As one text, head and all: end(chunk) makes Node collect pieces for writev, which costs as much again as the write.
+    response.write(chunk.toString('latin1'), 'latin1')
+    socket.uncork()
+    response.end()
+  }
+
   #pause(): void {
     this.#paused = true
     this.#response.once('drain', () => {
@@ -316,31 +347,27 @@ export class Exchange implements Abortable, LiveStream {
   }
 
   /**
-   * Undefined for a transfer coding other than `chunked`: taken off by the client library or not, the body would be another
-   * one than its head says. A second length, or both framings, do not get past the client library. @see RFC 9112 §6.1
+   * False for a transfer coding other than `chunked`: taken off by the client or not, the body would be another one than its
+   * head says. A second length, or both framings, do not get past the client. @see RFC 9112 §6.1
    */
-  #decode(raw: Buffer[], status: number): string[] | undefined {
-    const headers = new Array<string>(raw.length)
+  #understands(headers: RawHeaders, status: number): boolean {
     let coded = false
     let length = -1
-    for (let i = 0; i < raw.length; i += 2) {
-      const name = (raw[i] as Buffer).toString('latin1')
-      const value = (raw[i + 1] as Buffer).toString('latin1')
-      headers[i] = name
-      headers[i + 1] = value
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] as string
       if (name.length === 14 && name.toLowerCase() === 'content-length') length = i
       else if (name.length === 12 && name.toLowerCase() === 'content-type') {
-        this.#endless = value.startsWith('text/event-stream')
+        this.#endless = (headers[i + 1] as string).startsWith('text/event-stream')
       } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-        if (coded || value.toLowerCase() !== 'chunked') return undefined
+        if (coded || headers[i + 1]?.toLowerCase() !== 'chunked') return false
         coded = true
       }
     }
-    if (length === -1) return headers
+    if (length === -1) return true
     // A 204 has no body, and a length of one would be believed by somebody. @see RFC 9110 §8.6
     if (status === 204) headers.splice(length, 2)
     else this.#left = Number(headers[length + 1])
-    return headers
+    return true
   }
 
   #over(): void {

@@ -36,7 +36,7 @@ function askOnce(address: Address, { path, timeout }: Health, done: (healthy: bo
   const timer = setTimeout(() => end(false), timeout)
   timer.unref()
   address.dispatch(
-    { path, method: 'GET', headers: ['User-Agent', 'coatcheck-health'] },
+    { path, method: 'GET', body: null, headers: ['User-Agent', 'coatcheck-health'] },
     {
       onConnect(cut) {
         abort = cut

@@ -22,6 +22,8 @@ export interface ForwarderOptions {
   readonly connections?: number
   /** Opened at once, so that their health is known before the first request. */
   readonly pools?: readonly PoolSettings[]
+  /** Our own HTTP/1.1 client if left out. */
+  readonly client?: 'own' | 'undici' | undefined
 }
 
 export interface Forwarder {
@@ -37,7 +39,7 @@ export interface Forwarder {
 const tick = 100
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { log, unavailable, connections, pools = [] } = options
+  const { log, unavailable, client = 'own', connections, pools = [] } = options
   /** By what decisions carry: the settings themselves, or an address without any. */
   const known = new Map<PoolSettings | string, UpstreamPool>()
   /** By what the settings say: equal ones share connections. */
@@ -68,7 +70,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const settings = typeof asked === 'string' ? { addresses: [asked] } : asked
     const key = JSON.stringify(settings)
     const pool =
-      open.get(key) ?? new UpstreamPool({ ...(connections !== undefined && { connections }), ...settings }, report)
+      open.get(key) ??
+      new UpstreamPool({ ...(connections !== undefined && { connections }), ...settings }, { client, report })
     open.set(key, pool)
     known.set(asked, pool)
     return pool
@@ -113,7 +116,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 }
 
-/** undici frames the body itself: by the declared length, else in chunks. It refuses to be told. */
+/** The client frames the body itself: by the declared length, else in chunks. It refuses to be told. */
 function withoutFraming(headers: RawHeaders): RawHeaders {
   const kept: RawHeaders = []
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Respond } from '../decision.ts'
 import { closeAfter, connectionOf, hasUnreadBody } from './connection.ts'
+import { framingOf } from './lean-request.ts'
 
 /** A refused body up to this size is read and forgotten, and the connection lives on. */
 const drained = 64 * 1024
@@ -40,6 +41,6 @@ function missing(extra: readonly string[], own: readonly string[]): readonly str
 function mustClose(request: IncomingMessage, answer: Respond): boolean {
   if (answer.status === 400) return true
   if (!hasUnreadBody(request)) return false
-  const length = request.headers['content-length']
-  return length === undefined || Number(length) > drained || request.headers.expect !== undefined
+  const { 'content-length': length, expect } = framingOf(request)
+  return length === undefined || Number(length) > drained || expect !== undefined
 }

@@ -10,6 +10,7 @@ import { type Connection, closeAfter, connectionOf, isIdle } from './connection.
 import { drain } from './drain.ts'
 import { stream } from './event-stream.ts'
 import { createHttp2, type Http2 } from './http2.ts'
+import { framingOf } from './lean-request.ts'
 import { createRequestIds } from './request-id.ts'
 import { respond } from './respond.ts'
 import { watchForStalled } from './stalled.ts'
@@ -84,7 +85,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     connection.response = response
     if (draining) response.shouldKeepAlive = false
     // The parser forgets what it read together with such a request, and would begin the next one in its middle.
-    if (request.headers.upgrade !== undefined) closeAfter(connection, response)
+    const framing = framingOf(request)
+    if (framing.upgrade !== undefined) closeAfter(connection, response)
     // node:http would drop the surplus silently: another reader of the request would then see other headers than we do.
     if (request.rawHeaders.length > 2 * limits.headerCount) {
       closeAfter(connection, response)
@@ -92,7 +94,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       return
     }
     // RFC 9112 §3.2
-    if (request.headers.host === undefined || isForeignVersion(request)) {
+    if (framing.host === undefined || isForeignVersion(request)) {
       respond(request, response, framingError('bad_request'))
       return
     }
@@ -269,8 +271,9 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
  * The parser reads `HTTP/0.9` and `HTTP/2.0` on a request line as well, which nobody speaks in this form; and chunks in
  * HTTP/1.0, which a proxy of that age in front of us would take for the next request. @see RFC 9112 §2.3, §6.1
  */
-function isForeignVersion({ httpVersion, headers }: IncomingMessage): boolean {
-  return httpVersion !== '1.1' && (httpVersion !== '1.0' || headers['transfer-encoding'] !== undefined)
+function isForeignVersion(request: IncomingMessage): boolean {
+  const { httpVersion } = request
+  return httpVersion !== '1.1' && (httpVersion !== '1.0' || framingOf(request)['transfer-encoding'] !== undefined)
 }
 
 function speaksHttp2(socket: Socket): boolean {

@@ -1,6 +1,7 @@
-import { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { LeanRequest } from './lean-request.ts'
 
 /**
  * node:http asks a request whether it wants another protocol, once its head is read, and then hands the bare connection out;
@@ -8,7 +9,7 @@ import type { Duplex } from 'node:stream'
  * request wants one only where it is a WebSocket handshake without a body; all others stay requests, and the Upgrade is ignored.
  * What such a head is worth the guard decides.
  */
-export class UpgradableRequest extends IncomingMessage {
+export class UpgradableRequest extends LeanRequest {
   declare declared: unknown
 
   get upgrade(): boolean {
@@ -20,13 +21,13 @@ export class UpgradableRequest extends IncomingMessage {
   }
 }
 
-function isHandshake({ method, httpVersion, headers }: IncomingMessage): boolean {
+function isHandshake({ method, httpVersion, framing }: LeanRequest): boolean {
   return (
     method === 'GET' &&
     httpVersion === '1.1' &&
-    headers.upgrade?.toLowerCase() === 'websocket' &&
-    headers['content-length'] === undefined &&
-    headers['transfer-encoding'] === undefined
+    framing.upgrade?.toLowerCase() === 'websocket' &&
+    framing['content-length'] === undefined &&
+    framing['transfer-encoding'] === undefined
   )
 }
 

@@ -1,9 +1,19 @@
 import { isIP } from 'node:net'
-import { type Dispatcher, Pool } from 'undici'
+import { Pool } from 'undici'
 import type { PoolSettings } from '../decision.ts'
+import type { UpstreamHandler, UpstreamRequest } from './upstream-client/contract.ts'
+import { createUpstreamPool } from './upstream-client/pool.ts'
 
 /** undici passes `servername` on, but does not list it. */
-export type DispatchOptions = Dispatcher.DispatchOptions & { servername?: string }
+export type DispatchOptions = UpstreamRequest & { servername?: string }
+
+/** What undici's pool and ours have in common. */
+interface Client {
+  dispatch(options: DispatchOptions, handler: UpstreamHandler): boolean
+  destroy(): Promise<void>
+}
+
+export type ClientChoice = 'own' | 'undici'
 
 /** Milliseconds. */
 const firstPause = 1_000
@@ -15,6 +25,7 @@ const badAnswers = 2
 
 export interface AddressOptions {
   readonly settings: Pick<PoolSettings, 'connections' | 'connectTimeout' | 'tls'>
+  readonly client: ClientChoice
   /** There are others, so one failure is enough to prefer them. */
   readonly replaceable: boolean
   /** What the log should know: it is left alone, or back. */
@@ -28,7 +39,7 @@ export interface AddressOptions {
 export class Address {
   readonly origin: string
   readonly #options: AddressOptions
-  readonly #client: Pool
+  readonly #client: Client
   /** The certificate must be the upstream's, whatever Host it is sent. */
   readonly #servername: string | undefined
   /** Requests under way. */
@@ -41,27 +52,17 @@ export class Address {
   #badAnswers = 0
 
   constructor(origin: string, options: AddressOptions) {
-    const { connections = 128, connectTimeout = 10_000, tls } = options.settings
     const { protocol, hostname } = new URL(origin)
+    const { tls } = options.settings
     this.origin = origin
     this.#options = options
     this.#servername = tls?.servername ?? (protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined)
-    this.#client = new Pool(origin, {
-      // Time-outs are ours (`Exchange.expire`): undici's can't tell an event stream from a stuck answer.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connectTimeout,
-      maxHeaderSize: 64 * 1024,
-      connections,
-      pipelining: 1,
-      // Said, so that no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) says otherwise.
-      ...(protocol === 'https:' && { connect: { ...tls, timeout: connectTimeout, rejectUnauthorized: true } }),
-    })
+    this.#client = openClient(origin, options)
   }
 
-  dispatch(options: DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+  dispatch(options: DispatchOptions, handler: UpstreamHandler): void {
     if (this.#servername !== undefined) options.servername = this.#servername
-    // Also what dispatch itself refuses comes back through onError.
+    // Also what the client itself refuses comes back through onError.
     this.#client.dispatch(options, handler)
   }
 
@@ -125,11 +126,29 @@ export class Address {
   }
 }
 
-/** Not what the client library refuses to send: one odd request would count as an outage of the upstream. */
+/** Time-outs are ours (`Exchange.expire`): a client's can't tell an event stream from a stuck answer. */
+function openClient(origin: string, { client, settings }: AddressOptions): Client {
+  const { connections = 128, connectTimeout = 10_000, tls } = settings
+  const limits = { connections, connectTimeout, maxHeaderSize: 64 * 1024 }
+  if (client === 'own') return createUpstreamPool(origin, { ...limits, ...(tls && { tls }) })
+  return new Pool(origin, {
+    ...limits,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    pipelining: 1,
+    // Said, so that no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) says otherwise.
+    ...(origin.startsWith('https:') && { connect: { ...tls, timeout: connectTimeout, rejectUnauthorized: true } }),
+  }) as unknown as Client
+}
+
+/** Not what the client refuses to send, or to read: one odd request would count as an outage of the upstream. */
 export function isConnectFailure(error: Error): boolean {
   const { code } = error as NodeJS.ErrnoException
-  return code !== undefined && (!code.startsWith('UND_ERR_') || code === 'UND_ERR_CONNECT_TIMEOUT')
+  if (code === undefined) return false
+  return connectTimeouts.has(code) || !(code.startsWith('UND_ERR_') || code.startsWith('UPSTREAM_'))
 }
+
+const connectTimeouts = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UPSTREAM_CONNECT_TIMEOUT'])
 
 /** Never the text of an error of the peer's making. */
 function reasonOf(error: Error): string {

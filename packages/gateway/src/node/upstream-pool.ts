@@ -8,9 +8,9 @@ export class UpstreamPool {
   readonly #stopChecks: () => void
   #next = 0
 
-  constructor(settings: PoolSettings, report: AddressOptions['report']) {
+  constructor(settings: PoolSettings, around: Pick<AddressOptions, 'client' | 'report'>) {
     const replaceable = settings.addresses.length > 1
-    this.#addresses = settings.addresses.map((origin) => new Address(origin, { settings, replaceable, report }))
+    this.#addresses = settings.addresses.map((origin) => new Address(origin, { ...around, settings, replaceable }))
     const { health } = settings
     const stops = health === undefined ? [] : this.#addresses.map((address) => checkHealth(address, health))
     this.#stopChecks = () => {

@@ -60,6 +60,7 @@ test('ten lines are a configuration; everything else has a default', () => {
         cache: 'no-store',
       },
     ],
+    upstreamClient: 'own',
     headers: {},
     log: { level: 'info' },
   })

@@ -67,7 +67,11 @@ export async function startCarrier(
     return answer
   }
   const log = { error: note, warn: note, debug() {} } as never
-  const forwarder = createForwarder({ log, pools, unavailable, ...(connections !== undefined && { connections }) })
+  const forwarder = createForwarder({
+    ...{ log, pools, unavailable },
+    client: process.env.COATCHECK_TEST_CLIENT === 'undici' ? 'undici' : 'own',
+    ...(connections !== undefined && { connections }),
+  })
   const tunneler = createTunneler({ log, unavailable: problem })
   const server = createNodeServer({
     ...options,
