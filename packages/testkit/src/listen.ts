@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server } from 'node:net'
 
@@ -27,10 +28,20 @@ export async function closeServer(server: Listener): Promise<void> {
   })
 }
 
-/** A port that was free a moment ago, for what must know its address before it listens. */
+/**
+ * A port that was free a moment ago, for what must know its address before it listens. Drawn from below those that the system
+ * hands out by itself: one of these could be given to a connection of another test in the meantime.
+ */
 export async function reservePort(): Promise<number> {
-  const server = createServer()
-  const port = await listen(server)
-  await closeServer(server)
-  return port
+  for (let tries = 0; tries < 100; tries++) {
+    const server = createServer()
+    const port = randomInt(10_000, 32_000)
+    const free = await listen(server, port).then(
+      () => true,
+      () => false,
+    )
+    await closeServer(server)
+    if (free) return port
+  }
+  throw new Error('no free port between 10000 and 32000')
 }
