@@ -31,7 +31,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   const idle: Connection[] = []
   /** Free, perhaps since this turn of the loop only. */
   const resting: Connection[] = []
-  let queue: Task[] = []
+  let queue: (Task | undefined)[] = []
   let next = 0
   let waking = false
   let closing = false
@@ -101,8 +101,9 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   }
 
   function take(): Task {
-    const task = queue[next++] as Task
-    // What was taken is let go now and then, since a busy queue may never be empty.
+    const task = queue[next] as Task
+    queue[next++] = undefined
+    // The places are given back now and then, since a busy queue may never be empty.
     if (next === queue.length || next === 1000) {
       queue = queue.slice(next)
       next = 0
@@ -168,7 +169,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
     },
     destroy(error = new UpstreamFault('UPSTREAM_ABORTED', 'the pool is closed')) {
       closing = true
-      const waiting = queue.slice(next)
+      const waiting = queue.slice(next) as Task[]
       queue = []
       next = 0
       for (const task of waiting) task.fail(error)

@@ -1,5 +1,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { generate } from 'selfsigned'
 import { describe, expect, test } from 'vitest'
 import type { UpstreamPool, UpstreamPoolOptions } from '../../../src/node/upstream-client/contract.ts'
@@ -44,6 +46,30 @@ describe('the same connection', () => {
       const asked = [...received.matchAll(/GET \/(\d+)/g)].map(([, n]) => Number(n))
       expect(asked).toEqual(asked.toSorted((a, b) => a - b))
     }
+  })
+
+  test('a busy pool lets go of what is answered', async () => {
+    let answers = 0
+    await using upstream = await startRawUpstream(({ socket }) => {
+      if (++answers <= 100) socket.write(ok('a'))
+    })
+    await using pool = open(upstream, { connections: 1 })
+    const settled: Promise<unknown>[] = []
+    const requests = Array.from({ length: 200 }, (_, i) => {
+      const headers = ['X-Number', `${i}`]
+      settled.push(ask(pool, { headers }).catch(() => {}))
+      return new WeakRef(headers)
+    })
+    await Promise.all(settled.slice(0, 100))
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const kept = () => {
+      collect()
+      return requests.slice(0, 100).filter((request) => request.deref() !== undefined).length
+    }
+    // The last one may still be on the stack. Two hundred of them, kept until the queue was empty, made garbage cost more
+    // than all the rest of a request.
+    await eventually(() => kept() < 5)
   })
 
   test.each([
