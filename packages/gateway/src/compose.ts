@@ -4,10 +4,9 @@ import type { Config } from './config/schema.ts'
 import { transmittersOf } from './config/signals-schema.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
-import type { Fetch } from './oidc/bounded-fetch.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
-import { createProviderFetch } from './oidc/provider-fetch.ts'
 import { createRevocationQueue } from './oidc/revocation-queue.ts'
+import { createSend, type Send } from './oidc/send.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
 import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
@@ -62,7 +61,7 @@ export function createServices(parts: {
       max: config.session.streams.max,
     }),
     providers,
-    refreshTokens: createTokenRefresh({ log, providers, revocation, sessions }),
+    refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
     revocation,
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: createDpopProofs(now),
@@ -91,7 +90,7 @@ function createProvider(
     decidingClaims: decidingClaims(config),
     signalClaims: claimsForSignals(config),
     now,
-    fetch: countedFetch(metrics, createProviderFetch(provider)),
+    send: counted(metrics, createSend(provider)),
     onCircuit: metrics.circuit,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),
@@ -104,10 +103,10 @@ function reportKeys(log: EventLog, event: KeyFileEvent): void {
 }
 
 /** The way to a provider, its answers counted. */
-function countedFetch({ request }: ProviderMetrics, fetch: Fetch): Fetch {
-  return async (url, init) => {
+function counted({ request }: ProviderMetrics, send: Send): Send {
+  return async (url, init, limits) => {
     try {
-      const response = await fetch(url, init)
+      const response = await send(url, init, limits)
       request(response.status >= 500 ? 'error' : 'ok')
       return response
     } catch (error) {

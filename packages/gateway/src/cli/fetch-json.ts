@@ -1,29 +1,23 @@
-import type { Fetch } from '../oidc/bounded-fetch.ts'
+import { ProviderFault } from '../oidc/provider-fault.ts'
+import { type Send, sendUsually } from '../oidc/send.ts'
 
 /** A document from somebody's server, or what is wrong with the answer in words that follow its address. */
 export async function fetchJson(
   url: string,
   timeout: number,
-  way: Fetch = fetch,
+  send: Send = sendUsually,
 ): Promise<{ json: unknown } | { failed: string }> {
   let response: Response
   try {
-    response = await way(url, {
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeout),
-      headers: { accept: 'application/json' },
-    })
+    response = await send(url, { headers: { accept: 'application/json' } }, { timeout, maxBytes: 1024 * 1024 })
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    if (cause instanceof Error && cause.name === 'TimeoutError') return { failed: 'does not answer in time' }
+    if (error instanceof ProviderFault) return { failed: `answers too much: ${error.message}` }
+    if (error instanceof Error && error.name === 'TimeoutError') return { failed: 'does not answer in time' }
     return {
-      failed: `cannot be reached: ${cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'}`,
+      failed: `cannot be reached: ${error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'}`,
     }
   }
-  if (response.status !== 200) {
-    await response.body?.cancel()
-    return { failed: `answers ${response.status}` }
-  }
+  if (response.status !== 200) return { failed: `answers ${response.status}` }
   try {
     return { json: await response.json() }
   } catch {

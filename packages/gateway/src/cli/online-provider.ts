@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { ProviderConfig } from '../config/schema.ts'
-import { createProviderFetch } from '../oidc/provider-fetch.ts'
+import { createSend } from '../oidc/send.ts'
 import { fetchJson } from './fetch-json.ts'
 import type { Finding } from './online.ts'
 import { compareClient } from './online-client.ts'
@@ -29,7 +29,7 @@ export type Metadata = z.output<typeof metadataSchema>
 export async function askProvider(name: string, provider: ProviderConfig, timeout: number): Promise<Finding[]> {
   const path = ['providers', name, 'issuer']
   const url = `${provider.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const document = await fetchJson(url, timeout, createProviderFetch(provider))
+  const document = await fetchJson(url, timeout, createSend(provider))
   if ('failed' in document) return [{ path, message: `${url} ${document.failed}` }]
   const parsed = metadataSchema.safeParse(document.json)
   if (!parsed.success) return [{ path, message: `${url} is not a discovery document` }]

@@ -1,8 +1,8 @@
 import * as oauth from 'oauth4webapi'
-import { ProviderFault } from './bounded-fetch.ts'
 import { thumbprint } from './dpop-key.ts'
 import { demandFapi2 } from './fapi2.ts'
 import { challengeOf, type PendingLogin } from './pending-login.ts'
+import { ProviderFault } from './provider-fault.ts'
 import { frontEndpoint, type ProviderLink } from './provider-link.ts'
 
 /** What the one who opens the sign-in may add to it. */

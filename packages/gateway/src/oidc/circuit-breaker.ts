@@ -1,4 +1,5 @@
-import { type Fetch, ProviderFault } from './bounded-fetch.ts'
+import type { Fetch } from './bounded-fetch.ts'
+import { ProviderFault } from './provider-fault.ts'
 
 /** After so many failures in a row the provider is left alone for a while. */
 const threshold = 3

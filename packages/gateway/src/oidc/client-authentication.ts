@@ -10,7 +10,7 @@ import type { ProviderConfig } from '../config/schema.ts'
 export function clientAuthentication(config: ProviderConfig): oauth.ClientAuth {
   const { clientAuth, clientCertificate, clientKey, clientSecret } = config
   if (clientKey) return privateKeyJwt(clientKey)
-  // The proof is in the handshake: see provider-fetch.ts. @see RFC 8705 §2
+  // The proof is in the handshake: see send.ts. @see RFC 8705 §2
   if (clientCertificate) return oauth.TlsClientAuth()
   if (clientSecret === undefined) throw new Error('the client has no way to prove itself')
   return clientAuth === 'client_secret_post' ? oauth.ClientSecretPost(clientSecret) : clientSecretBasic(clientSecret)

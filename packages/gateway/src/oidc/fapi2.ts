@@ -1,6 +1,6 @@
 import type * as oauth from 'oauth4webapi'
 import type { ProviderConfig } from '../config/schema.ts'
-import { ProviderFault } from './bounded-fetch.ts'
+import { ProviderFault } from './provider-fault.ts'
 
 /** @see FAPI 2.0 Security Profile §5.4.1 */
 const algorithms: ReadonlySet<string> = new Set(['PS256', 'ES256', 'EdDSA', 'Ed25519'])

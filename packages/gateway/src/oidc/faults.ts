@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import { Refusal } from '../errors.ts'
-import { ProviderFault } from './bounded-fetch.ts'
+import { ProviderFault } from './provider-fault.ts'
 
 /**
  * Sorts what can go wrong between us and a provider into the two answers that a person can act on: the provider refused

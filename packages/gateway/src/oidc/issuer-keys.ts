@@ -1,9 +1,11 @@
 import type { JWTVerifyGetKey } from 'jose'
 import { isJsonObject, parseStrictJson } from '../protocol/strict-json.ts'
-import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
+import { createBoundedFetch, type Fetch } from './bounded-fetch.ts'
 import { withCircuitBreaker } from './circuit-breaker.ts'
 import { createKeptDocument } from './kept-document.ts'
 import { createProviderMetadata } from './metadata.ts'
+import { ProviderFault } from './provider-fault.ts'
+import type { Send } from './send.ts'
 import { createSigningKeys } from './signing-keys.ts'
 
 /** Somebody who signs, and at whom nobody signs in here: a transmitter of security events, the caller of a revocation. */
@@ -24,10 +26,10 @@ export interface IssuerKeys {
 /** Keys of an issuer, by the rules of signing-keys.ts: shared requests, a bounded look for unknown ones. */
 export function createIssuerKeys(
   { issuer, jwksUri, metadata }: Issuer,
-  options: { now: () => number; onStale: (fault: unknown) => void; fetch?: Fetch },
+  options: { now: () => number; onStale: (fault: unknown) => void; send?: Send },
 ): IssuerKeys {
   const { now, onStale } = options
-  const fetch = withCircuitBreaker(createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.fetch))
+  const fetch = withCircuitBreaker(createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.send))
   const allowHttp = (jwksUri ?? issuer).startsWith('http://')
   const keys = createSigningKeys({ fetch, allowHttp, now })
   const document =

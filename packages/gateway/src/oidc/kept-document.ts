@@ -1,4 +1,4 @@
-import { ProviderFault } from './bounded-fetch.ts'
+import { ProviderFault } from './provider-fault.ts'
 
 /** A document of somebody else's, read when first needed and kept. */
 export interface KeptDocument<Value> {

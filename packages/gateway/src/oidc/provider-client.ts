@@ -101,7 +101,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,
     keyOf,
-    revoke: createRevocation(link, options.fetch),
+    revoke: createRevocation(link, options.send),
     logoutUrl: (logout) => endSessionUrl(link, logout),
   }
 }

@@ -1,14 +1,15 @@
 import * as oauth from 'oauth4webapi'
 import { type ProviderPolicy, policyOf } from '../config/provider-policy.ts'
 import type { ProviderConfig } from '../config/schema.ts'
-import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
+import { createBoundedFetch } from './bounded-fetch.ts'
 import { type OnCircuit, withCircuitBreaker } from './circuit-breaker.ts'
 import { clientAuthentication } from './client-authentication.ts'
 import { learningNonces } from './dpop-binding.ts'
 import { createDpopNonces, type DpopNonces } from './dpop-nonces.ts'
 import { asFapi2 } from './fapi2.ts'
 import { createProviderMetadata, type ProviderMetadata } from './metadata.ts'
-import { createProviderFetch } from './provider-fetch.ts'
+import { ProviderFault } from './provider-fault.ts'
+import { createSend, type Send } from './send.ts'
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
 
 /** What every request to one provider is made of: who we are, how we prove it, and the way there. */
@@ -32,7 +33,7 @@ export interface ProviderLinkOptions {
   readonly config: ProviderConfig
   readonly redirectUri: string
   readonly now: () => number
-  readonly fetch?: Fetch
+  readonly send?: Send
   readonly onStale: (fault: unknown) => void
   readonly onCircuit?: OnCircuit
 }
@@ -42,10 +43,7 @@ export function createProviderLink(options: ProviderLinkOptions): ProviderLink {
   const policy = policyOf(config)
   const nonces = createDpopNonces()
   const allowHttp = config.issuer.startsWith('http://')
-  const bounded = createBoundedFetch(
-    { timeout: 10_000, maxBytes: 1024 * 1024 },
-    options.fetch ?? createProviderFetch(config),
-  )
+  const bounded = createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.send ?? createSend(config))
   const fetch = learningNonces(withCircuitBreaker(bounded, options.onCircuit), nonces)
   const metadata = createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale })
   return {

@@ -1,8 +1,10 @@
 import * as oauth from 'oauth4webapi'
-import { createBoundedFetch, type Fetch, ProviderFault } from './bounded-fetch.ts'
+import { createBoundedFetch } from './bounded-fetch.ts'
 import { withCircuitBreaker } from './circuit-breaker.ts'
 import { reasonOf } from './faults.ts'
+import { ProviderFault } from './provider-fault.ts'
 import type { ProviderLink } from './provider-link.ts'
+import type { Send } from './send.ts'
 
 export interface RevocableToken {
   readonly token: string
@@ -28,9 +30,9 @@ const longestRetryAfter = 3600
  * Revocation at one provider. It has a circuit breaker of its own: where only this endpoint is broken, sign-ins go on.
  * @see RFC 7009
  */
-export function createRevocation(link: ProviderLink, providerFetch: Fetch | undefined): Revoke {
+export function createRevocation(link: ProviderLink, send: Send | undefined): Revoke {
   const { authentication, config, metadata, now } = link
-  const bounded = createBoundedFetch({ timeout: 10_000, maxBytes: 64 * 1024 }, providerFetch)
+  const bounded = createBoundedFetch({ timeout: 10_000, maxBytes: 64 * 1024 }, send)
   const http = { ...link.http, [oauth.customFetch]: withCircuitBreaker(bounded) as never }
   let quietUntil = 0
 

@@ -7,7 +7,8 @@ import {
   type JWSHeaderParameters,
 } from 'jose'
 import * as oauth from 'oauth4webapi'
-import { type Fetch, ProviderFault } from './bounded-fetch.ts'
+import type { Fetch } from './bounded-fetch.ts'
+import { ProviderFault } from './provider-fault.ts'
 import { createTokenBucket } from './token-bucket.ts'
 
 export interface SigningKeys {

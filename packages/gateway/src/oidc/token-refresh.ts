@@ -6,9 +6,9 @@ import { refreshRejected, type UserChange } from '../session/machine.ts'
 import type { LiveSession, SessionRecord } from '../session/record.ts'
 import type { Lease } from '../session/refresh-lease.ts'
 import type { SessionId } from '../session/store.ts'
-import { ProviderFault } from './bounded-fetch.ts'
 import type { ClaimsNow } from './claims-now.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
+import { ProviderFault } from './provider-fault.ts'
 
 export type TokenRefresh =
   | { readonly kind: 'refreshed'; readonly session: LiveSession }
@@ -26,6 +26,12 @@ export interface RefreshWaiting {
   readonly patience?: number
 }
 
+/** A cookie value, and when the request that showed it came: milliseconds since the epoch. */
+interface Shown {
+  readonly value: string
+  readonly arrivedAt: number
+}
+
 /** How often it looks whether the other has finished; milliseconds. */
 const glance = 25
 
@@ -36,19 +42,21 @@ const glance = 25
  * @see RFC 9700 §4.14.2
  */
 export function createTokenRefresh(
-  services: Pick<Services, 'log' | 'providers' | 'revocation' | 'sessions'>,
+  services: Pick<Services, 'log' | 'now' | 'providers' | 'revocation' | 'sessions'>,
   { sleep = (ms) => setTimeout(ms), patience = 25_000 }: RefreshWaiting = {},
 ): RefreshTokens {
-  const { log, providers, revocation, sessions } = services
+  const { log, now, providers, revocation, sessions } = services
   const flying = new Map<SessionId, Promise<TokenRefresh>>()
 
-  async function fly(session: LiveSession, cookie: string): Promise<TokenRefresh> {
+  async function fly(session: LiveSession, shown: string): Promise<TokenRefresh> {
+    // The cookie was good when the request came: waiting for another process may outlast its grace.
+    const cookie: Shown = { value: shown, arrivedAt: now() }
     const provider = providers.get(session.record.provider)
     if (!provider || session.tokens.refreshToken === undefined) {
       return { kind: 'login-required', cause: 'the access token expired and there is no refresh token' }
     }
     for (let waited = 0; ; waited += glance) {
-      const lease = await sessions.refreshLeases.take(session, cookie)
+      const lease = await sessions.refreshLeases.take(session, cookie.value)
       if (lease.kind === 'granted') {
         try {
           return await redeem(session, cookie, { provider, lease })
@@ -63,14 +71,14 @@ export function createTokenRefresh(
     }
   }
 
-  async function successor(cookie: string): Promise<TokenRefresh> {
-    const opened = await sessions.open(cookie)
+  async function successor({ value, arrivedAt }: Shown): Promise<TokenRefresh> {
+    const opened = await sessions.open(value, arrivedAt)
     return opened.kind === 'live' ? { kind: 'refreshed', session: opened.session } : ended
   }
 
   async function redeem(
     session: LiveSession,
-    cookie: string,
+    cookie: Shown,
     { provider, lease }: { provider: ProviderClient; lease: Lease },
   ): Promise<TokenRefresh> {
     const { sub } = session.record.subject

@@ -17,9 +17,7 @@ import type { Timeouts } from './timeouts.ts'
 
 export interface Opening {
   /** See `Sessions.open`. */
-  open(cookie: string): Opened | Promise<Opened>
-  /** Reads the session from the store, whatever this process knows of it. */
-  load(cookie: CookieValue): Promise<Opened>
+  open(cookie: string, arrivedAt?: number): Opened | Promise<Opened>
 }
 
 export interface OpeningParts {
@@ -41,12 +39,12 @@ export interface OpeningParts {
 export function createOpening(parts: OpeningParts): Opening {
   const { store, rows, cache, ring, handles, rotation, timeouts, now, rolesOf, onEvent, onFault, end } = parts
 
-  function open(text: string): Opened | Promise<Opened> {
+  function open(text: string, arrivedAt = now()): Opened | Promise<Opened> {
     const cookie = parseCookieValue(text)
     if (!cookie) return unknown
     const known = cache.get(cookie.id)
     // The cache never answers alone: the version in the store shows what other processes ended or changed.
-    if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie)
+    if (known === undefined || store.peek?.(cookie.id) !== known.version) return load(cookie, arrivedAt)
     // Constant time, here and below: the time of a refusal tells nothing about the secret.
     if (known.generation === cookie.generation && known.secret !== undefined && sameText(known.secret, cookie.secret)) {
       return live(known, 'newest')
@@ -56,12 +54,12 @@ export function createOpening(parts: OpeningParts): Opening {
       known.secret = cookie.secret
       return live(known, 'newest')
     }
-    const standing = standingIn(known.record, cookie, presented)
+    const standing = standingIn(known.record, cookie, { presented, arrivedAt })
     if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(known.id, standing) ?? unknown
     return live(known, heldBy(standing))
   }
 
-  async function load(cookie: CookieValue): Promise<Opened> {
+  async function load(cookie: CookieValue, arrivedAt: number): Promise<Opened> {
     const { id } = cookie
     const row = await rows.read(id)
     if (row.kind === 'missing') {
@@ -76,8 +74,10 @@ export function createOpening(parts: OpeningParts): Opening {
     if (row.kind === 'unreadable') return await unreadable(id, row.why)
     const { version } = row
     const record = withRoles(row.record)
-    const standing = standingIn(record, cookie, hashSecret(cookie.secret))
+    const standing = standingIn(record, cookie, { presented: hashSecret(cookie.secret), arrivedAt })
     if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(id, standing) ?? unknown
+    // It arrived in its grace, and its copy of the key was dropped since: no tokens for it, and no fault of the session's.
+    if (standing.generation.wrapped === undefined) return unknown
     const tokens = openTokens(row, cookie, standing.generation)
     if (typeof tokens === 'string') return await unreadable(id, tokens)
     const { number: generation, secretHash } = record.lineage.at(-1) ?? standing.generation
@@ -109,9 +109,13 @@ export function createOpening(parts: OpeningParts): Opening {
     return unsealTokens(cookie.id, row.tokens, dataKey) ?? 'tampered'
   }
 
-  function standingIn(record: SessionRecord, cookie: CookieValue, presented: Buffer): Standing {
+  function standingIn(
+    { lineage }: SessionRecord,
+    cookie: CookieValue,
+    { presented, arrivedAt }: { presented: Buffer; arrivedAt: number },
+  ): Standing {
     const matches = (hash: string) => timingSafeEqual(Buffer.from(hash, 'base64url'), presented)
-    return standingOf(record.lineage, cookie, matches, { now: now(), grace: timeouts.grace })
+    return standingOf(lineage, cookie, matches, { now: arrivedAt, grace: timeouts.grace })
   }
 
   function refusal(id: SessionId, standing: Standing): Opened | undefined {
@@ -155,7 +159,7 @@ export function createOpening(parts: OpeningParts): Opening {
     return { kind: 'ended', reason: 'unreadable' }
   }
 
-  return { open, load }
+  return { open }
 }
 
 const unknown: Opened = { kind: 'unknown' }

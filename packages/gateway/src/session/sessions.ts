@@ -38,8 +38,10 @@ export interface Sessions {
   /**
    * Who is behind a cookie. Synchronous when this process knows the session and the store can say at once that it is
    * still the same: no promise on the hot path. Throws, or rejects, when the store can not be read: an error is not a miss.
+   * `arrivedAt`: when the request came (milliseconds since the epoch; now, unless told). A cookie that was good then is good
+   * for its request, however long that stands here: else a stall would look like a stolen cookie.
    */
-  open(cookie: string): Opened | Promise<Opened>
+  open(cookie: string, arrivedAt?: number): Opened | Promise<Opened>
   /** Extends the idle timeout. Writes behind the request, at most once an interval. */
   touch(session: LiveSession): void
   /** The value for the session cookie of a new session. Ids are never taken from the request: no fixation. */

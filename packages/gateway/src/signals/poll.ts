@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createBoundedFetch, type Fetch, ProviderFault } from '../oidc/bounded-fetch.ts'
+import { createBoundedFetch } from '../oidc/bounded-fetch.ts'
+import { ProviderFault } from '../oidc/provider-fault.ts'
+import type { Send } from '../oidc/send.ts'
 import { printable } from '../protocol/printable.ts'
 import { isJsonObject, parseStrictJson } from '../protocol/strict-json.ts'
 import type { Services } from '../services.ts'
@@ -37,13 +39,13 @@ export function startPolling(
   parts: {
     readonly poll: NonNullable<Transmitter['config']['poll']>
     readonly receiver: Receiver
-    readonly fetch?: Fetch
+    readonly send?: Send
   },
 ): Poller {
   const { log } = services
   const { poll, receiver } = parts
   const { issuer } = transmitter
-  const fetch = createBoundedFetch(limits, parts.fetch)
+  const fetch = createBoundedFetch(limits, parts.send)
   const stopping = new AbortController()
   const { signal } = stopping
   const lease = createLease(services, `signals-poll:${issuer}`, 3 * poll.interval + 60_000)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createBoundedFetch, ProviderFault } from '../oidc/bounded-fetch.ts'
+import { createBoundedFetch } from '../oidc/bounded-fetch.ts'
+import { ProviderFault } from '../oidc/provider-fault.ts'
 import type { Services } from '../services.ts'
 import type { Poller } from './poll.ts'
 import type { Transmitter } from './transmitters.ts'

@@ -1,7 +1,7 @@
 import type { JWTVerifyGetKey } from 'jose'
 import { type TransmitterConfig, transmittersOf } from '../config/signals-schema.ts'
-import { ProviderFault } from '../oidc/bounded-fetch.ts'
 import { createIssuerKeys } from '../oidc/issuer-keys.ts'
+import { ProviderFault } from '../oidc/provider-fault.ts'
 import type { Services } from '../services.ts'
 import { createReach, type Reach } from './reach.ts'
 

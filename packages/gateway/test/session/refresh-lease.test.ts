@@ -96,7 +96,7 @@ test('RT1 peers 1: a refresh that was refused because another had redeemed the t
   const { clock, one, other, cookie, opened } = await twoProcesses()
   const provider = slowProvider()
   const refresh = createTokenRefresh({
-    ...{ log: quiet, sessions: one, revocation: { revoke() {} } as never },
+    ...{ log: quiet, now: clock.now, sessions: one, revocation: { revoke() {} } as never },
     providers: new Map([['corp', provider.client]]),
   })
   const refreshing = refresh(await opened(one), cookie)
@@ -122,4 +122,25 @@ test('RT1 new tokens are sealed even when the cookie they were asked for with is
   }
   expect(await lease.renew({ ...tokens, accessToken: 'second' })).toMatchObject({ tokens: { accessToken: 'second' } })
   expect(await one.open(newest)).toMatchObject({ kind: 'live', session: { tokens: { accessToken: 'second' } } })
+})
+
+test('RT1 who waited for the refresh of another process until its cookie was past its grace gets the successor all the same', async () => {
+  const { clock, one, other, cookie, opened } = await twoProcesses()
+  clock.advance(900_000)
+  const rotated = await one.rotate(await opened(one), cookie)
+  rotated?.delivered()
+  await new Promise(setImmediate)
+  clock.advance(10_000)
+  const holder = await leaseOf(other, await opened(other), cookie)
+  const sleep = async () => {
+    clock.advance(25_000)
+    await holder.renew({ ...tokens, accessToken: 'second' })
+  }
+  const services = { log: quiet, now: clock.now, sessions: one, revocation: { revoke() {} } as never }
+  const providers = new Map([['corp', slowProvider().client]])
+  const refresh = createTokenRefresh({ ...services, providers }, { sleep })
+  expect(await refresh(await opened(one), cookie)).toMatchObject({
+    kind: 'refreshed',
+    session: { tokens: { accessToken: 'second' } },
+  })
 })

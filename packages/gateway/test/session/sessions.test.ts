@@ -226,3 +226,55 @@ test('a secret that was proved for one value of the cookie is worth nothing unde
   clock.advance(minute)
   expect(await sessions.open(first)).toEqual({ kind: 'ended', reason: 'cookie-reused' })
 })
+
+/** A process that stands still: its reads are answered when it goes on. */
+function standingStill(store: SessionStore) {
+  let goOn = () => {}
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  const get: SessionStore['get'] = async (id) => {
+    await held
+    return await store.get(id)
+  }
+  return { store: { ...store, get }, goOn }
+}
+
+async function rotated(sessions: Sessions, cookie: string): Promise<string> {
+  const opened = await sessions.open(cookie)
+  if (opened.kind !== 'live' || !opened.rotationDue) throw new Error(`${opened.kind}, and no rotation due`)
+  sessions.touch(opened.session)
+  const next = await sessions.rotate(opened.session, cookie)
+  next?.delivered()
+  await new Promise(setImmediate)
+  return next?.cookie ?? ''
+}
+
+test('TO4 a request that its process kept for longer than the grace is judged by when it arrived: no false alarm, nobody signed out', async () => {
+  const { clock, ring, store, events, sessions } = world({ rotate: 15 * minute })
+  const cookie = await sessions.create(ada, tokens)
+  clock.advance(15 * minute)
+  await rotated(sessions, cookie)
+  const still = standingStill(store)
+  const stalled = world({ rotate: 15 * minute, store: still.store, clock, ring }).sessions.open(cookie)
+  clock.advance(31_000)
+  still.goOn()
+  expect(await stalled).toMatchObject({ kind: 'live', session: { tokens } })
+  expect(events.map(({ event }) => event)).not.toContain('session_cookie_reused')
+  // A request that arrives by now is another matter.
+  expect(await sessions.open(cookie)).toEqual({ kind: 'ended', reason: 'cookie-reused' })
+})
+
+test('TO4 a request that its process kept until the key copy of its cookie was gone is refused, and its session lives on', async () => {
+  const { clock, ring, store, sessions } = world({ rotate: 15 * minute })
+  const cookie = await sessions.create(ada, tokens)
+  clock.advance(15 * minute)
+  const second = await rotated(sessions, cookie)
+  const still = standingStill(store)
+  const stalled = world({ rotate: 15 * minute, store: still.store, clock, ring }).sessions.open(cookie)
+  clock.advance(15 * minute)
+  const third = await rotated(sessions, second)
+  still.goOn()
+  expect(await stalled).toEqual({ kind: 'unknown' })
+  expect(await sessions.open(third)).toMatchObject({ kind: 'live' })
+})

@@ -13,7 +13,7 @@ function polling(answers: (asked: number) => Response) {
   const poller = startPolling({ log: log.logger, now, store: createMemoryStore({ now }) }, transmitter, {
     poll: { url: 'https://tr.test/poll', token: 'secret', interval: 5 },
     receiver: { receive: async () => {} },
-    fetch: async (_url, init) => {
+    send: async (_url, init) => {
       asked.push(JSON.parse(String(init.body)))
       return answers(asked.length)
     },

@@ -170,7 +170,7 @@ test('AR3 an https issuer whose discovery leads to plain http: neither browser, 
       decidingClaims: [],
       now: Date.now,
       onStale: () => {},
-      fetch: async (url) => {
+      send: async (url) => {
         asked.push(url)
         return Response.json(url.includes('well-known') ? { ...honest, ...metadata } : {})
       },

@@ -102,7 +102,9 @@ async function expectHarmless({ world, provider }: Modes, request: string, at: {
   const [status = 0, ...more] = statusesOf(answer)
   expect(more).toEqual([])
   expect(at.posted ? [200, 400] : [400], answer.slice(0, 200)).toContain(status)
-  expect(answer).not.toMatch(/session=/i)
+  // Header fields only: the page that posts a form once more repeats what was in it, escaped.
+  const head = answer.slice(0, answer.indexOf('\r\n\r\n'))
+  expect(head).not.toMatch(/session=/i)
   expect(provider.tokenRequests + provider.userinfoRequests).toBe(0)
   const lines = world.log.lines.slice(before)
   expect(lines.filter(({ level }) => level === 'error')).toEqual([])
@@ -112,7 +114,7 @@ async function expectHarmless({ world, provider }: Modes, request: string, at: {
     expect(lines.filter((line) => line.code === code && line.reason)).not.toEqual([])
   } else {
     expect(answer).toContain('?again=1')
-    expect(answer).not.toMatch(/set-cookie/i)
+    expect(head).not.toMatch(/^set-cookie:/im)
   }
   return status
 }

@@ -74,7 +74,7 @@ export class Nodes {
     const revocation = { revoke: () => {} } as never
     const providers = new Map([['model', this.provider.client(pause)]])
     const refresh = createTokenRefresh(
-      { log: quiet, providers, sessions: node.sessions, revocation },
+      { log: quiet, now: this.clock.now, providers, sessions: node.sessions, revocation },
       { sleep: () => pause('waits for the other'), patience: 200 },
     )
     node.refreshTokens = async (session, cookie) => {

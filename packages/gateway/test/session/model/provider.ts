@@ -1,5 +1,5 @@
-import { ProviderFault } from '../../../src/oidc/bounded-fetch.ts'
 import type { ProviderClient, Refresh } from '../../../src/oidc/provider-client.ts'
+import { ProviderFault } from '../../../src/oidc/provider-fault.ts'
 import type { Tokens } from '../../../src/session/record.ts'
 
 /** What providers do with a refresh token that is redeemed. */
