@@ -45,12 +45,11 @@ async function sendBy(agent: Agent, url: string, init: RequestInit, { timeout, m
     maxBytes,
     tooLarge: () => new ProviderFault(`an answer of more than ${maxBytes} bytes`),
   })
-  const timer = setTimeout(() => {
-    reader.abort(new DOMException('no answer in time', 'TimeoutError'))
-  }, timeout)
-  const abort = () => reader.abort(signal?.reason)
-  signal?.addEventListener('abort', abort)
-  if (signal?.aborted) abort()
+  const late = AbortSignal.timeout(timeout)
+  const abort = ({ reason }: AbortSignal) => reader.abort(reason)
+  const onAbort = ({ target }: Event) => abort(target as AbortSignal)
+  for (const ending of [late, signal]) ending?.addEventListener('abort', onAbort)
+  if (signal?.aborted) abort(signal)
   try {
     agent.dispatch(
       {
@@ -66,8 +65,7 @@ async function sendBy(agent: Agent, url: string, init: RequestInit, { timeout, m
     const bodyless = answer.status === 204 || answer.status === 205 || answer.status === 304
     return new Response(bodyless ? null : new Uint8Array(answer.body), answer)
   } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
+    for (const ending of [late, signal]) ending?.removeEventListener('abort', onAbort)
   }
 }
 
