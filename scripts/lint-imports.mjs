@@ -11,7 +11,7 @@ import ts from 'typescript'
 export const layers = [
   { name: 'commands', members: ['cli/'] },
   { name: 'demo', members: ['demo/'] },
-  { name: 'assembly', members: ['index.ts', 'start.ts', 'compose.ts', 'log.ts'] },
+  { name: 'assembly', members: ['index.ts', 'start.ts', 'compose.ts', 'generation.ts', 'log.ts'] },
   { name: 'carriers and drivers', members: ['node/', 'adapters/', 'stores/'], apart: true },
   { name: 'guard and endpoints', members: [], rest: true },
   {

@@ -14,7 +14,7 @@ export interface Readiness {
 /** The operators' own endpoints: one row each. What needs a token can see or end other people's sessions. */
 export function adminRows(
   services: Pick<Services, 'config' | 'log' | 'now' | 'ring' | 'sessions' | 'store'>,
-  parts: { metrics: Metrics; ready: () => Promise<Readiness> },
+  parts: { metrics: Pick<Metrics, 'contentType' | 'text'>; ready: () => Promise<Readiness> },
 ): readonly AdminRow[] {
   const { log } = services
   const { metrics, ready } = parts

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { decidingClaims } from './access/attributes.ts'
 import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import { transmittersOf } from './config/signals-schema.ts'
+import type { ReadFile } from './config/snapshot.ts'
 import type { EventLog } from './event-log.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
@@ -21,64 +23,100 @@ import { createDpopProofs } from './upstream/dpop-proofs.ts'
 import type { Metrics, ProviderMetrics } from './watch/metrics.ts'
 import { openPlaces } from './watch/places.ts'
 
-/** Builds, once, what the guard and the endpoints work with. */
-export function createServices(parts: {
-  config: Config
-  now: Clock
-  log: EventLog
-  metrics: Metrics
-  store: SessionStore
-}): Services {
-  const { config, now, metrics, store } = parts
-  const log = metrics.counting(parts.log)
-  const ring = openKeyFile(config.keys.file, now, (event) => reportKeys(log, event))
+export interface ServiceParts {
+  readonly config: Config
+  readonly now: Clock
+  readonly log: EventLog
+  readonly metrics: Metrics
+  readonly store: SessionStore
+  readonly readFile: ReadFile
+  /** Those that hold now: what outlives a configuration asks them. */
+  readonly current: () => Pick<Services, 'providers'>
+  /** Those of the configuration before: what is still right of them, and what they know, goes on. */
+  readonly before?: Services | undefined
+}
+
+/** Builds, once for each configuration, what the guard and the endpoints work with. */
+export function createServices(parts: ServiceParts): Services {
+  const { config, now, metrics, store, readFile, before } = parts
+  const log = before?.log ?? metrics.counting(parts.log)
+  const ring = before?.ring ?? openKeyFile(config.keys.file, now, (event) => reportKeys(log, event))
   const providers = new Map(
-    Object.keys(config.providers).map((name) => [name, createProvider(name, { config, now, log, metrics })] as const),
+    Object.keys(config.providers).map((name) => {
+      const known = before && isSameProvider(name, before, parts) ? before.providers.get(name) : undefined
+      return [name, known ?? createProvider(name, { ...parts, log })] as const
+    }),
   )
-  const revocation = createTokenRevocation({
-    providers,
-    queue: createRevocationQueue({ outbox: store.outbox, ring, now, random: Math.random }),
-    log,
-    handleOf: createHandles(ring).handleOf,
-  })
-  const sessions = createSessions({
-    store,
-    ring,
-    timeouts: config.session,
-    now,
-    rolesOf: (attributes) => rolesOf(config.roles, attributes),
-    onEvent: (event) => report(log, event),
-    onEnded: revocation.ended,
-    onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
-  })
+  const revocation =
+    before?.revocation ??
+    createTokenRevocation({
+      providers: { get: (name) => parts.current().providers.get(name) },
+      queue: createRevocationQueue({ outbox: store.outbox, ring, now, random: Math.random }),
+      log,
+      handleOf: createHandles(ring).handleOf,
+    })
+  const sameSessions =
+    before !== undefined &&
+    isDeepStrictEqual(before.config.session, config.session) &&
+    isDeepStrictEqual(before.config.roles, config.roles)
+  const sessions = sameSessions
+    ? before.sessions
+    : createSessions({
+        store,
+        ring,
+        timeouts: config.session,
+        now,
+        rolesOf: (attributes) => rolesOf(config.roles, attributes),
+        onEvent: (event) => report(log, event),
+        onEnded: revocation.ended,
+        onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
+      })
   return {
     config,
     store,
     sessions,
-    liveStreams: createLiveStreams({
-      ...{ store, ring, now, sessions, log },
-      timeouts: config.session,
-      max: config.session.streams.max,
-    }),
+    liveStreams: sameSessions
+      ? before.liveStreams
+      : createLiveStreams({
+          ...{ store, ring, now, sessions, log, before: before?.liveStreams },
+          timeouts: config.session,
+          max: config.session.streams.max,
+        }),
     providers,
     refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
     revocation,
     signals: createSignals({ config, log, now, ring, sessions, store }),
-    dpopProofs: createDpopProofs(now),
+    dpopProofs: before?.dpopProofs ?? createDpopProofs(now),
     ring,
     cookies: createGatewayCookies(config.session),
     log,
     tally: metrics.tally,
     now,
-    placeOf: openPlaces(config.watch.geo?.file),
-    newRequestId: createRequestIds(),
-    newTraceparent: createTraceparents(),
+    placeOf: openPlaces(config.watch.geo?.file, before?.placeOf),
+    newRequestId: before?.newRequestId ?? createRequestIds(),
+    newTraceparent: before?.newTraceparent ?? createTraceparents(),
+    readFile,
   }
+}
+
+/** What it was told stays known, and its circuit open or shut, where nothing that concerns it has changed. */
+function isSameProvider(name: string, before: Services, { config, readFile }: ServiceParts): boolean {
+  const [old, next] = [before.config, config]
+  const provider = next.providers[name]
+  const files = [provider?.ca, provider?.clientCertificate?.cert, provider?.clientCertificate?.key]
+  return (
+    isDeepStrictEqual(old.providers[name], provider) &&
+    files.every((file) => file === undefined || before.readFile(file) === readFile(file)) &&
+    old.origin === next.origin &&
+    old.basePath === next.basePath &&
+    isDeepStrictEqual(decidingClaims(old), decidingClaims(next)) &&
+    isDeepStrictEqual(claimsForSignals(old), claimsForSignals(next))
+  )
 }
 
 function createProvider(
   name: string,
-  parts: { config: Config; now: Clock; log: EventLog; metrics: Metrics },
+  parts: { config: Config; now: Clock; log: EventLog; metrics: Metrics; readFile: ReadFile },
 ): ProviderClient {
   const { config, now, log } = parts
   const metrics = parts.metrics.provider(name)
@@ -90,7 +128,7 @@ function createProvider(
     decidingClaims: decidingClaims(config),
     signalClaims: claimsForSignals(config),
     now,
-    send: counted(metrics, createSend(provider)),
+    send: counted(metrics, createSend(provider, parts.readFile)),
     onCircuit: metrics.circuit,
     onStale: (err) =>
       log.warn({ event: 'provider_unavailable', provider: name, err }, 'an older discovery document serves on'),

@@ -28,6 +28,7 @@ export function withForwardAuth(guard: Guard, services: Services): Guard {
   const refuse = createRefuser(services)
 
   return {
+    ...guard,
     decide(head) {
       if (!asks(head.target) || head.method === 'TRACE') return guard.decide(head)
       const original = originalOf(head)

@@ -18,6 +18,7 @@ import { compileRoute, type Route } from './route.ts'
 import type { Services } from './services.ts'
 import type { LiveSession, Opened } from './session/record.ts'
 import { withRotation } from './session/rotate-cookie.ts'
+import type { Asked, Terms } from './session/watched-session.ts'
 import { upgradeRequired } from './upstream/tunnel.ts'
 
 export interface Guard {
@@ -26,6 +27,8 @@ export interface Guard {
    * never rejects: what is expected becomes an answer, and what isn't becomes `internal_error`.
    */
   decide(head: RequestHead): Decision | Promise<Decision>
+  /** What holds of a stream that began as this request, perhaps under other routes. */
+  stays(asked: Asked): Terms['stays']
 }
 
 /**
@@ -169,11 +172,20 @@ export function createGuard(services: Services): Guard {
     if (reason !== undefined) throw new Refusal('csrf_rejected', { cause: reason })
   }
 
-  return withForwardAuth({ decide }, services)
+  function stays({ path, method }: Asked): Terms['stays'] {
+    const match = findRoute(path, method)
+    if (match?.kind !== 'route') return nowhere
+    return method === webSocket && match.route.handshake === undefined ? nowhere : match.route.stays
+  }
+
+  return withForwardAuth({ decide, stays }, services)
 }
 
 /** For TRACE and CONNECT, which are refused before a route is known. */
 const usualMethods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+
+/** The route is gone, and with it whatever it let through. */
+const nowhere: Terms['stays'] = () => 'access-denied'
 
 const anonymous: Opened = { kind: 'unknown' }
 

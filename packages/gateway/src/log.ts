@@ -4,10 +4,15 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pin
  * JSON lines, ISO 8601 times. What must never be in a log is never handed over; the redaction is a second lock for what a
  * library's error may carry. @see OWASP Logging Cheat Sheet
  */
-export function createLog(options: { level: string; destination?: DestinationStream }): Logger {
+export function createLog(options: {
+  level: string
+  destination?: DestinationStream
+  /** On every line: which process it is, where there are several. */
+  base?: object
+}): Logger {
   const settings = {
     level: options.level,
-    base: null,
+    base: options.base ?? null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: secretPaths, censor: '[redacted]' },

@@ -1,5 +1,6 @@
 import { createPolicy, type Policy } from './access/policy.ts'
 import { type Routable, webSocket } from './access/route-map.ts'
+import { createStay } from './access/stay.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import { isWebSocket } from './config/addresses.ts'
 import type { RouteConfig } from './config/schema.ts'
@@ -19,6 +20,8 @@ export interface Route extends Routable {
   readonly access: 'public' | 'session'
   readonly csrf: 'header' | 'same-origin' | 'off'
   readonly policy: Policy
+  /** Of what goes on for long: see stay.ts. */
+  readonly stays: ReturnType<typeof createStay>
   readonly trespasses: Trespasses
   /** Only of a route for WebSockets: refuses, by throwing, what is no handshake of an own page. */
   readonly handshake?: (request: GatewayRequest) => void
@@ -31,6 +34,7 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
     policy: createPolicy(config.access),
+    stays: createStay(config.access),
     trespasses: createTrespasses(config, services.config.routes),
   }
   const vouch = createVouch(config, services)

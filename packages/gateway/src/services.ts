@@ -1,4 +1,5 @@
 import type { Config } from './config/schema.ts'
+import type { ReadFile } from './config/snapshot.ts'
 import type { EventLog } from './event-log.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
@@ -33,4 +34,6 @@ export interface Services {
   /** A fresh id for one request: unique, not secret. */
   readonly newRequestId: () => string
   readonly newTraceparent: () => string
+  /** The text of a file that the configuration names, as it was when the configuration was read. */
+  readonly readFile: ReadFile
 }

@@ -1,31 +1,33 @@
-import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { adminRows } from './admin.ts'
-import { createServices } from './compose.ts'
 import type { Config } from './config/schema.ts'
-import { createGuard } from './guard.ts'
+import type { ReadFile } from './config/snapshot.ts'
+import { readText } from './config/surroundings.ts'
+import { createGeneration, type Generation } from './generation.ts'
 import { createLog } from './log.ts'
 import { createAdminServer } from './node/admin-server.ts'
 import { createForwarder } from './node/proxy.ts'
 import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
 import { createTunneler } from './node/tunneler.ts'
-import { errorResponse } from './protocol/problem.ts'
-import { transport } from './protocol/security-headers.ts'
+import type { Services } from './services.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import { openStore } from './stores/open.ts'
-import { addHeaders, withStrictTransport } from './strict-transport.ts'
-import { poolSettingsOf } from './upstream/pool-settings.ts'
-import { createMetrics } from './watch/metrics.ts'
+import { createMetrics, type Metrics } from './watch/metrics.ts'
 
 export interface GatewayOptions {
   /** As `loadConfig` gives it. */
   readonly config: Config
+  /** How the files that it names are read: see config/snapshot.ts. */
+  readonly readFile?: ReadFile
   /** Milliseconds since the epoch; tests hand in a clock of their own. */
   readonly now?: Clock
   readonly log?: Logger
   /** Instead of the configured one; it stays open when the gateway closes. */
   readonly store?: SessionStore
+  /** What this process shares with the others of its kind: see node/worker.ts. */
+  readonly shared?: { readonly ticketKeys: Buffer; exposition(): Promise<string> }
 }
 
 export interface RunningGateway {
@@ -33,6 +35,14 @@ export interface RunningGateway {
   readonly url: string
   readonly adminUrl?: string
   readonly store: SessionStore
+  /** What it counted. */
+  readonly metrics: Pick<Metrics, 'values'>
+  /**
+   * Requests that come from now on get this configuration, on open connections too; those under way finish under the one
+   * before. What `restartNeeded` names must be the same.
+   * @throws Error when it can't be used; then nothing has changed
+   */
+  reload(next: { config: Config; readFile?: ReadFile; ticketKeys?: Buffer }): Promise<void>
   /** Stops accepting, lets requests in flight finish (at most `graceMs`, default 10 s), then closes everything. */
   close(options?: { graceMs?: number }): Promise<void>
 }
@@ -45,28 +55,20 @@ const sweepInterval = 60_000
  * @throws Error when the key ring, the store or a port can't be had
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { config } = options
+  const { config, readFile = readText, shared } = options
   const now = options.now ?? Date.now
   const log = options.log ?? createLog({ level: config.log.level })
   const store = options.store ?? (await openStore(config.store, { now }))
   const metrics = createMetrics({
-    providers: Object.keys(config.providers),
-    sources: {
-      inFlight: () => server.inFlight(),
-      upstreamInFlight: () => forwarder.inFlight(),
-      revocationQueue: () => store.outbox.count(),
-    },
+    inFlight: () => server.inFlight(),
+    upstreamInFlight: () => forwarder.inFlight(),
+    revocationQueue: () => store.outbox.count(),
   })
   const { tally } = metrics
-  const services = createServices({ config, now, log, metrics, store })
-  const origin = new URL(config.origin)
-  const strict = transport({ https: origin.protocol === 'https:', host: origin.host })
-  const guard = withStrictTransport(createGuard(services), strict)
-  const failure: typeof errorResponse = (code, options) => {
-    tally.refusals[code]++
-    return addHeaders(errorResponse(code, options), strict)
-  }
-  const { tls } = config.listen
+  const around = { now, log, metrics, store, current: () => current.services }
+  let current = createGeneration({ ...around, config, readFile, ticketKeys: shared?.ticketKeys })
+  const failure: Generation['failure'] = (code, how) => current.failure(code, how)
+  const { newRequestId } = current.services
 
   const forwarder = createForwarder({
     log,
@@ -78,31 +80,38 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         requestId,
         ...(retryAfter !== undefined && { headers: ['Retry-After', String(retryAfter)] }),
       }),
-    pools: config.routes.flatMap((route) => poolSettingsOf(route) ?? []),
+    pools: current.upstreams.filter((upstream) => typeof upstream !== 'string'),
   })
   const tunneler = createTunneler({
     log,
     unavailable: (code, { requestId }) => failure(code, { html: false, requestId }),
   })
   const server = createNodeServer({
-    decide: guard.decide,
+    decide: (head) => current.guard.decide(head),
     forward: forwarder.forward,
     tunnel: tunneler.tunnel,
     serveStatic: createStaticFiles({ notFound: (navigation) => failure('not_found', { html: navigation }) }),
     internalError: (requestId) => failure('internal_error', { html: false, requestId }),
     framingError: (code) => failure(code, { html: false }),
     log,
-    requestId: services.newRequestId,
+    requestId: newRequestId,
     decisions: tally.decisions,
-    ...(tls && { tls: { cert: readFileSync(tls.cert, 'utf8'), key: readFileSync(tls.key, 'utf8') } }),
+    ...(current.tls && { tls: current.tls }),
+  })
+  const adminSettings = ({ config, services }: Generation) => ({
+    token: config.admin?.token,
+    names: config.admin?.names ?? [],
+    rows: adminRows(services, {
+      metrics: shared ? { contentType: metrics.contentType, text: shared.exposition } : metrics,
+      ready: () => readiness(store),
+    }),
   })
   const admin =
     config.admin &&
     createAdminServer({
-      ...config.admin,
-      rows: adminRows(services, { metrics, ready: () => readiness(store) }),
-      newRequestId: services.newRequestId,
-      log: services.log,
+      ...{ host: config.admin.host, port: config.admin.port },
+      ...adminSettings(current),
+      ...{ newRequestId, log: current.services.log },
     })
   const port = await server.listen(config.listen.host, config.listen.port)
   const adminPort = await admin?.listen()
@@ -110,37 +119,59 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store.sweep().catch((err: unknown) => log.error({ event: 'store_unavailable', err }, 'sweep failed'))
   }, sweepInterval)
   sweeper.unref()
-  services.revocation.start()
-  for (const provider of services.providers.values()) {
+  current.services.revocation.start()
+  getAcquainted(current.services)
+  let polling = current.services.signals.start()
+
+  const url = `${current.tls ? 'https' : 'http'}://${hostInUrl(config.listen.host)}:${port}`
+  log.info({ event: 'started', url, origin: config.origin, store: store.kind }, 'coatcheck is listening')
+  return {
+    url,
+    ...(config.admin && { adminUrl: `http://${hostInUrl(config.admin.host)}:${adminPort}` }),
+    store,
+    metrics,
+    async reload({ config, readFile = readText, ticketKeys }) {
+      const before = current
+      // What may fail comes first.
+      const next = createGeneration({ ...around, config, readFile, ticketKeys, before: before.services })
+      if (next.tls !== undefined && !isDeepStrictEqual(next.tls, before.tls)) server.renewTls(next.tls)
+      forwarder.use(next.upstreams, config.upstreamClient)
+      // Now it holds.
+      current = next
+      admin?.use(adminSettings(next))
+      const { liveStreams, signals } = next.services
+      if (liveStreams !== before.services.liveStreams) before.services.liveStreams.succeededBy(liveStreams)
+      liveStreams.readmit(next.guard.stays)
+      await polling.stop()
+      polling = signals.start()
+      getAcquainted(next.services, before.services)
+    },
+    async close({ graceMs = 10_000 } = {}) {
+      clearInterval(sweeper)
+      const closed = server.close({ graceMs })
+      // What never ends by itself is told to, now that its client is turned away here when it tries again.
+      current.services.liveStreams.drain()
+      tunneler.drain()
+      await Promise.all([closed, polling.stop()])
+      await forwarder.close()
+      await current.services.revocation.close(Math.min(graceMs, 3_000))
+      await admin?.close()
+      if (options.store === undefined) await store.close()
+      log.info({ event: 'stopped' }, 'coatcheck has stopped')
+    },
+  }
+}
+
+/** Asks providers for what they say of themselves, before somebody waits for it. */
+function getAcquainted({ log, providers }: Services, before?: Services): void {
+  for (const provider of providers.values()) {
+    if (before?.providers.get(provider.name) === provider) continue
     provider.metadata.get().catch((err: unknown) => {
       log.warn(
         { event: 'provider_unavailable', provider: provider.name, err },
         'not reached yet; sign-ins will try again',
       )
     })
-  }
-
-  const polling = services.signals.start()
-
-  const url = `${tls ? 'https' : 'http'}://${hostInUrl(config.listen.host)}:${port}`
-  log.info({ event: 'started', url, origin: config.origin, store: store.kind }, 'coatcheck is listening')
-  return {
-    url,
-    ...(config.admin && { adminUrl: `http://${hostInUrl(config.admin.host)}:${adminPort}` }),
-    store,
-    async close({ graceMs = 10_000 } = {}) {
-      clearInterval(sweeper)
-      const closed = server.close({ graceMs })
-      // What never ends by itself is told to, now that its client is turned away here when it tries again.
-      services.liveStreams.drain()
-      tunneler.drain()
-      await Promise.all([closed, polling.stop()])
-      await forwarder.close()
-      await services.revocation.close(Math.min(graceMs, 3_000))
-      await admin?.close()
-      if (options.store === undefined) await store.close()
-      log.info({ event: 'stopped' }, 'coatcheck has stopped')
-    },
   }
 }
 

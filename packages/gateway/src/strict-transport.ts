@@ -13,6 +13,7 @@ export function withStrictTransport(guard: Guard, transport: readonly string[]):
     return { ...decision, run: async (body) => addHeaders(await decision.run(body), transport) }
   }
   return {
+    ...guard,
     decide(head) {
       const decision = guard.decide(head)
       return decision instanceof Promise ? decision.then(add) : add(decision)

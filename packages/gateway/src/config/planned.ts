@@ -22,7 +22,6 @@ export const plannedValues: readonly {
   readonly is: (value: unknown) => boolean
   readonly instead: string
 }[] = [
-  { at: 'workers', is: (value) => value === 'auto' || (typeof value === 'number' && value > 1), instead: 'write 1' },
   {
     at: 'providers.*.kind',
     is: oneOf('cognito', 'okta', 'salesforce', 'entra', 'keycloak', 'auth0', 'google'),

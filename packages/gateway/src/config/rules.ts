@@ -12,6 +12,7 @@ export function reviewConfig(warnings: boolean) {
     if (typeof config !== 'object' || config === null) return
     const review = createReview(ctx, warnings)
     reviewSession(config, review)
+    reviewWorkers(config, review)
     reviewProviders(config, review)
     reviewListeners(config, review)
     reviewRoutes(config, review)
@@ -24,6 +25,13 @@ function reviewSession({ session }: Sections, { sound, problem }: Review): void 
   if (sound(['session'], 'idle', 'absolute') && session.idle > session.absolute) {
     problem(['session', 'idle'], 'is longer than session.absolute, so it would never take effect; write less')
   }
+}
+
+function reviewWorkers({ workers, store }: Sections, { sound, problem }: Review): void {
+  if (!sound([], 'workers', 'store') || workers === 1 || store.kind !== 'memory') return
+  problem(['workers'], 'each process would have sessions of its own; write workers: 1, or store: { kind: lmdb }', [
+    'store',
+  ])
 }
 
 function reviewProviders({ providers, defaultProvider, routes }: Sections, review: Review): void {

@@ -138,7 +138,10 @@ function createSections(around: Surroundings) {
       .array(trusted)
       .prefault([])
       .describe('Networks or addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
-    workers: z.literal(1, { error: 'write 1' }).default(1).describe('How many processes serve requests.'),
+    workers: z
+      .union([z.int().min(1).max(256), z.literal('auto')], { error: 'write a number from 1 to 256, or auto' })
+      .default(1)
+      .describe('How many processes serve requests; `auto`: one for each processor. They share the store.'),
     admin: admin.optional().describe('The listener for `/healthz`, `/readyz` and operators; without it there is none.'),
     keys: z
       .strictObject({

@@ -10,14 +10,18 @@ import { problemResponse } from '../protocol/problem.ts'
 import { connectionOf } from './connection.ts'
 import { respond } from './respond.ts'
 
-export interface AdminServerOptions {
-  readonly host: string
-  readonly port: number
+/** What may change while it listens. */
+export interface AdminSettings {
   /** Without one, rows that need it answer nobody. */
   readonly token?: string | undefined
   /** Names under which the listener may be called, besides addresses, loopback names and `host`. */
   readonly names?: readonly string[]
   readonly rows: readonly AdminRow[]
+}
+
+export interface AdminServerOptions extends AdminSettings {
+  readonly host: string
+  readonly port: number
   readonly newRequestId: () => string
   readonly log: EventLog
 }
@@ -25,6 +29,8 @@ export interface AdminServerOptions {
 export interface AdminServer {
   /** @returns the port, which matters where `port` is 0 */
   listen(): Promise<number>
+  /** From the next request on. */
+  use(settings: AdminSettings): void
   close(): Promise<void>
 }
 
@@ -33,9 +39,16 @@ export interface AdminServer {
  * No CORS header is ever sent, and no cookie is read: no web page can read an answer or act in an operator's name.
  */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
-  const { host, port, rows, newRequestId, log } = options
-  const isOurName = createNameCheck([host, ...(options.names ?? [])])
-  const hasToken = options.token === undefined ? undefined : createTokenCheck(options.token)
+  const { host, port, newRequestId, log } = options
+  let { rows, isOurName, hasToken } = prepare(options)
+
+  function prepare({ token, names = [], rows }: AdminSettings) {
+    return {
+      rows,
+      isOurName: createNameCheck([host, ...names]),
+      hasToken: token === undefined ? undefined : createTokenCheck(token),
+    }
+  }
 
   async function answer(request: IncomingMessage): Promise<Respond> {
     const [path = '', query = ''] = splitTarget(request.url ?? '')
@@ -97,6 +110,9 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
           resolve((server.address() as AddressInfo).port)
         })
       }),
+    use(settings) {
+      ;({ rows, isOurName, hasToken } = prepare(settings))
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

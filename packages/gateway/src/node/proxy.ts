@@ -6,7 +6,7 @@ import { declaredLength, invite } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
-import type { AddressOptions, DispatchOptions } from './upstream-address.ts'
+import type { AddressOptions, ClientChoice, DispatchOptions } from './upstream-address.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
 export interface ForwarderOptions {
@@ -31,19 +31,26 @@ export interface Forwarder {
   forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
   /** Exchanges under way. */
   inFlight(): number
+  /** From now on these are the upstreams: new ones are opened, and what is no more of them is closed once it is idle. */
+  use(upstreams: readonly (PoolSettings | string)[], client: ClientChoice | undefined): void
   /** Cuts what still runs and closes all upstream connections. */
   close(): Promise<void>
 }
 
 /** Milliseconds. One clock for all requests costs less than a timer or two for each. */
 const tick = 100
+const clearEvery = 1_000
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { log, unavailable, client = 'own', connections, pools = [] } = options
+  const { log, unavailable, connections, pools = [] } = options
+  let client = options.client ?? 'own'
   /** By what decisions carry: the settings themselves, or an address without any. */
   const known = new Map<PoolSettings | string, UpstreamPool>()
   /** By what the settings say: equal ones share connections. */
   const open = new Map<string, UpstreamPool>()
+  /** Those that the configuration names; undefined: whatever is asked for. */
+  let wanted: ReadonlySet<string> | undefined
+  let clearing: NodeJS.Timeout | undefined
   const report: AddressOptions['report'] = (event, upstream, reason) => log.warn({ event, upstream, reason })
   const around: Surroundings = {
     now: 0,
@@ -67,14 +74,36 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   for (const settings of pools) poolOf(settings)
 
   function poolOf(asked: PoolSettings | string): UpstreamPool {
-    const settings = typeof asked === 'string' ? { addresses: [asked] } : asked
-    const key = JSON.stringify(settings)
+    const settings = settingsOf(asked)
+    const key = keyOf(settings)
     const pool =
       open.get(key) ??
       new UpstreamPool({ ...(connections !== undefined && { connections }), ...settings }, { client, report })
     open.set(key, pool)
     known.set(asked, pool)
     return pool
+  }
+
+  function keyOf(settings: PoolSettings): string {
+    return JSON.stringify([client, settings])
+  }
+
+  /** A request under an older configuration may still be on its way, or have opened its upstream again. */
+  function clear(): void {
+    let busy = 0
+    for (const [key, pool] of open) {
+      if (wanted === undefined || wanted.has(key)) continue
+      if (pool.outstanding > 0) {
+        busy++
+        continue
+      }
+      open.delete(key)
+      for (const [asked, one] of known) if (one === pool) known.delete(asked)
+      void pool.close()
+    }
+    if (busy > 0) return
+    clearInterval(clearing)
+    clearing = undefined
   }
 
   function forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void {
@@ -109,11 +138,25 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   return {
     forward,
     inFlight: () => around.running.length,
+    use(upstreams, chosen = 'own') {
+      if (chosen !== client) known.clear()
+      client = chosen
+      for (const asked of upstreams) if (typeof asked !== 'string') poolOf(asked)
+      wanted = new Set(upstreams.map((asked) => keyOf(settingsOf(asked))))
+      // Not at once: those that were decided a moment ago have yet to begin.
+      clearing ??= setInterval(clear, clearEvery)
+      clearing.unref()
+    },
     async close() {
       clearInterval(clock)
+      clearInterval(clearing)
       await Promise.all(Array.from(open.values(), (pool) => pool.close()))
     },
   }
+}
+
+function settingsOf(asked: PoolSettings | string): PoolSettings {
+  return typeof asked === 'string' ? { addresses: [asked] } : asked
 }
 
 /** The client frames the body itself: by the declared length, else in chunks. It refuses to be told. */

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Server as TlsServer } from 'node:tls'
 import type { Logger } from 'pino'
 import type { Decision, Endpoint, Forward, Respond, Sent, ServeStatic, Tunnel } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
@@ -38,6 +39,13 @@ const defaults: Limits = {
   stalledAfter: 60_000,
 }
 
+export interface TlsTexts {
+  readonly cert: string
+  readonly key: string
+  /** What session tickets are sealed with (48 bytes): the same for processes that share a listener, so that any resumes. */
+  readonly ticketKeys?: Buffer | undefined
+}
+
 export interface NodeServerOptions {
   /** Synchronous on the hot path. */
   decide(head: RequestHead): Decision | Promise<Decision>
@@ -50,7 +58,7 @@ export interface NodeServerOptions {
   framingError(code: 'bad_request' | 'headers_too_large' | 'payload_too_large'): Respond
   readonly log: Pick<Logger, 'error' | 'debug'>
   /** PEM texts. Without it the server speaks plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string }
+  readonly tls?: TlsTexts
   readonly limits?: Partial<Limits>
   readonly requestId?: () => string
   /** Where decisions are counted. */
@@ -60,6 +68,11 @@ export interface NodeServerOptions {
 export interface NodeServer {
   /** @returns the port, which matters where `port` is 0 */
   listen(host: string, port: number): Promise<number>
+  /**
+   * New connections get this certificate; those that are open go on.
+   * @throws Error for texts that are none, and where the server speaks plain HTTP
+   */
+  renewTls(tls: TlsTexts): void
   /** Requests that are being received or answered now. */
   inFlight(): number
   /** Stops accepting, lets requests in flight finish, and cuts what is left after `graceMs`. Resolves when all is done. */
@@ -212,8 +225,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       ? createServer(settings)
       : createTlsServer({
           ...settings,
-          ...tls,
-          minVersion: 'TLSv1.2',
+          ...secureContext(tls),
           ALPNProtocols: ['h2', 'http/1.1'],
           handshakeTimeout: 10_000,
         })
@@ -253,6 +265,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
           resolve((server.address() as AddressInfo).port)
         })
       }),
+    renewTls(texts) {
+      if (!(server instanceof TlsServer)) throw new Error('the listener speaks plain HTTP')
+      server.setSecureContext(secureContext(texts))
+    },
     inFlight() {
       let busy = 0
       for (const connection of connections) if (!isIdle(connection)) busy++
@@ -265,6 +281,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       stopWatching()
     },
   }
+}
+
+function secureContext({ cert, key, ticketKeys }: TlsTexts) {
+  return { cert, key, minVersion: 'TLSv1.2' as const, ...(ticketKeys && { ticketKeys }) }
 }
 
 /**

@@ -31,6 +31,11 @@ export class UpstreamPool {
     return best
   }
 
+  /** Requests under way. */
+  get outstanding(): number {
+    return this.#addresses.reduce((sum, { outstanding }) => sum + outstanding, 0)
+  }
+
   /** Seconds after which another try is worth it. */
   get retryAfter(): number {
     return Math.max(1, Math.ceil(Math.min(...this.#addresses.map(({ pause }) => pause)) / 1000))

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Agent, type Dispatcher } from 'undici'
 import type { ProviderConfig } from '../config/schema.ts'
+import { readText } from '../config/surroundings.ts'
 import { ProviderFault } from './provider-fault.ts'
 import { AnswerReader } from './whole-answer.ts'
 
@@ -22,13 +22,16 @@ export type Send = (url: string, init: RequestInit, limits: FetchLimits) => Prom
  * Not by `fetch`: its streams cost more than all the rest of a refresh, and a thousand sessions refresh at once.
  * @throws Error when a file can't be read
  */
-export function createSend({ ca, clientCertificate }: Pick<ProviderConfig, 'ca' | 'clientCertificate'> = {}): Send {
+export function createSend(
+  { ca, clientCertificate }: Pick<ProviderConfig, 'ca' | 'clientCertificate'> = {},
+  readFile: (path: string) => string = readText,
+): Send {
   const agent = new Agent({
     connect: {
-      ...(ca !== undefined && { ca: readFileSync(ca) }),
+      ...(ca !== undefined && { ca: readFile(ca) }),
       ...(clientCertificate && {
-        cert: readFileSync(clientCertificate.cert),
-        key: readFileSync(clientCertificate.key),
+        cert: readFile(clientCertificate.cert),
+        key: readFile(clientCertificate.key),
       }),
     },
   })

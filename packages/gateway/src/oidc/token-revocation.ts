@@ -29,7 +29,8 @@ const glance = 2_000
 const nothingToRevoke: ReadonlySet<EndReason> = new Set(['refresh-rejected', 'unreadable', 'replaced'])
 
 export function createTokenRevocation(options: {
-  providers: ReadonlyMap<string, Pick<ProviderClient, 'revoke'>>
+  /** Asked anew each time: providers may change meanwhile. */
+  providers: { get(name: string): Pick<ProviderClient, 'revoke'> | undefined }
   queue: RevocationQueue
   log: EventLog
   handleOf: (id: SessionId) => string

@@ -5,13 +5,19 @@ import { createRows } from './rows.ts'
 import type { Sessions } from './sessions.ts'
 import type { Clock, SessionId, SessionStore } from './store.ts'
 import type { Timeouts } from './timeouts.ts'
-import { createWatch, type Listener, type Tie, type Watched } from './watched-session.ts'
+import { type Asked, createWatch, type Listener, type Terms, type Tie, type Watched } from './watched-session.ts'
 
 export interface LiveStreams {
   /** Returns what to call when the stream is over; undefined if the session has too many, and then nothing is tied. */
   open(tie: Tie, stream: LiveStream | Listener): (() => void) | undefined
   /** The gateway stops: ends all that has no end of its own. */
   drain(): void
+  /** Other routes hold from now on: whose session they would not admit any more is ended at the next look. */
+  readmit(stays: (asked: Asked) => Terms['stays']): void
+  /** Hands everything over, and whatever is still opened here: other timeouts hold from now on. */
+  succeededBy(next: LiveStreams): void
+  /** By session; one map for all successors. */
+  readonly watched: Map<SessionId, Watched>
 }
 
 export interface LiveStreamsOptions {
@@ -23,6 +29,8 @@ export interface LiveStreamsOptions {
   readonly now: Clock
   readonly sessions: Pick<Sessions, 'end' | 'handleOf' | 'lastSeenAt'>
   readonly log: EventLog
+  /** Whose streams these will be once it is told so. */
+  readonly before?: LiveStreams | undefined
 }
 
 /** How often each session with streams is looked at, in milliseconds: what ends it anywhere is seen here within a second. */
@@ -35,10 +43,12 @@ const lookEvery = { peeking: 250, reading: 750 }
  */
 export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
   const { store, timeouts, max, now, sessions, log } = options
-  const watched = new Map<SessionId, Watched>()
+  const watched = options.before?.watched ?? new Map<SessionId, Watched>()
   const rows = createRows(options)
   const watch = createWatch({ rows, store, timeouts, now, sessions, log, forget })
   let timer: NodeJS.Timeout | undefined
+  let successor: LiveStreams | undefined
+  let staysNow: ((asked: Asked) => Terms['stays']) | undefined
 
   /** By itself, not by its id: streams opened since then are watched under the same one. */
   function forget(one: Watched): void {
@@ -52,8 +62,16 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
     timer = undefined
   }
 
+  function begin(): void {
+    if (timer !== undefined) return
+    timer = setInterval(lookAtAll, store.peek ? lookEvery.peeking : lookEvery.reading)
+    timer.unref()
+  }
+
   return {
+    watched,
     open(tie, stream) {
+      if (successor !== undefined) return successor.open(tie, stream)
       const { id, version, record } = tie.session
       const known = watched.get(id)
       // A script that opens sockets without end would take those of everybody else.
@@ -63,12 +81,12 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
       }
       const one: Watched = known ?? { id, version, record, streams: new Map(), looking: false, failingSince: undefined }
       // Without the session: its tokens have no business in memory for as long as a stream.
-      one.streams.set(stream, { stays: tie.stays, extendIdle: tie.extendIdle })
+      const { asked, extendIdle } = tie
+      // It may have been decided by routes that hold no more.
+      const stays = (asked && staysNow?.(asked)) ?? tie.stays
+      one.streams.set(stream, { stays, extendIdle, asked })
       watched.set(id, one)
-      if (timer === undefined) {
-        timer = setInterval(lookAtAll, store.peek ? lookEvery.peeking : lookEvery.reading)
-        timer.unref()
-      }
+      begin()
       return () => {
         if (one.streams.delete(stream) && one.streams.size === 0) forget(one)
       }
@@ -82,6 +100,19 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
         }
         if (one.streams.size === 0) forget(one)
       }
+    },
+    readmit(stays) {
+      staysNow = stays
+      for (const { streams } of watched.values()) {
+        for (const [stream, terms] of streams) {
+          if (terms.asked !== undefined) streams.set(stream, { ...terms, stays: stays(terms.asked) })
+        }
+      }
+      if (watched.size > 0) begin()
+    },
+    succeededBy(next) {
+      successor = next
+      clearInterval(timer)
     },
   }
 }

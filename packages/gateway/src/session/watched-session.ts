@@ -7,12 +7,20 @@ import type { Sessions } from './sessions.ts'
 import type { Clock, SessionId, SessionStore } from './store.ts'
 import { expiresAt, type Timeouts, writeInterval } from './timeouts.ts'
 
+/** The request that a stream began as: its method, or WEBSOCKET. */
+export interface Asked {
+  readonly path: string
+  readonly method: string
+}
+
 /** What a stream asks of its session. */
 export interface Terms {
   /** Why the stream may not go on with this record, if so. */
   stays(record: SessionRecord, now: number, endless: boolean): StreamEnd['kind'] | undefined
   /** The session stays active while the stream is open. */
   readonly extendIdle?: boolean | undefined
+  /** By which it is admitted again when the routes change; absent where no route admitted it. */
+  readonly asked?: Asked | undefined
 }
 
 /** What ties a stream to its session. */

@@ -1,4 +1,6 @@
+import { webSocket } from '../access/route-map.ts'
 import { createStay } from '../access/stay.ts'
+import { isWebSocket } from '../config/addresses.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
@@ -22,13 +24,14 @@ export function createForward(
 ): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
   const { config, dpopProofs } = services
   const upstream = route.upstream as string
-  const pool = poolSettingsOf(route)
+  const pool = poolSettingsOf(route, services.readFile)
   const origin = new URL(config.origin)
   const strip = route.stripPrefix ?? ''
   const credentialOf = createCredential(route, services)
   const stillAdmitted = createStillAdmitted(route, services)
   const stays = createStay(route.access)
   const { extendIdle } = route.streams
+  const tunnels = isWebSocket(upstream)
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -76,7 +79,12 @@ export function createForward(
       unauthorized,
       request,
       session,
-      live: session && ((stream) => services.liveStreams.open({ session, stays, extendIdle }, stream)),
+      live:
+        session &&
+        ((stream) => {
+          const asked = { path: request.path, method: tunnels ? webSocket : request.head.method }
+          return services.liveStreams.open({ session, stays, extendIdle, asked }, stream)
+        }),
     }
   }
 

@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { RouteConfig } from '../config/schema.ts'
+import { readText } from '../config/surroundings.ts'
 import type { PoolSettings } from '../decision.ts'
+
+type ReadFile = (path: string) => string
 
 /** As configured: paths of files. */
 export type UpstreamTls = NonNullable<RouteConfig['tls']>
@@ -9,7 +11,7 @@ export type UpstreamTls = NonNullable<RouteConfig['tls']>
  * How a route's upstream is reached. Undefined for the plainest: one address, and nothing said about it.
  * @throws Error when a TLS file can't be read
  */
-export function poolSettingsOf(route: RouteConfig): PoolSettings | undefined {
+export function poolSettingsOf(route: RouteConfig, readFile: ReadFile = readText): PoolSettings | undefined {
   const { addresses, connections, timeouts, health, tls } = route
   const plain = connections === undefined && timeouts === undefined && health === undefined && tls === undefined
   if (addresses.length === 0 || (plain && addresses.length === 1)) return undefined
@@ -18,18 +20,21 @@ export function poolSettingsOf(route: RouteConfig): PoolSettings | undefined {
     ...(connections !== undefined && { connections }),
     ...(timeouts !== undefined && { connectTimeout: timeouts.connect }),
     ...(health !== undefined && { health }),
-    ...(tls !== undefined && { tls: readUpstreamTls(tls) }),
+    ...(tls !== undefined && { tls: readUpstreamTls(tls, readFile) }),
   }
 }
 
 /** The texts of the files. */
-export function readUpstreamTls(tls: UpstreamTls | undefined): NonNullable<PoolSettings['tls']> {
+export function readUpstreamTls(
+  tls: UpstreamTls | undefined,
+  readFile: ReadFile = readText,
+): NonNullable<PoolSettings['tls']> {
   if (tls === undefined) return {}
   const { ca, cert, key, servername } = tls
   return {
-    ...(ca !== undefined && { ca: readFileSync(ca, 'utf8') }),
-    ...(cert !== undefined && { cert: readFileSync(cert, 'utf8') }),
-    ...(key !== undefined && { key: readFileSync(key, 'utf8') }),
+    ...(ca !== undefined && { ca: readFile(ca) }),
+    ...(cert !== undefined && { cert: readFile(cert) }),
+    ...(key !== undefined && { key: readFile(key) }),
     ...(servername !== undefined && { servername }),
   }
 }

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { type Aggregator, Counter, Gauge, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client'
 import type { EventLog } from '../event-log.ts'
 import { type EventCounter, eventCounters, eventMetrics } from './event-metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
@@ -28,7 +28,11 @@ export interface Metrics {
   readonly contentType: string
   /** The Prometheus text format. */
   text(): Promise<string>
+  /** The same as data, for whoever sums up several processes. */
+  values(): Promise<MetricValues>
 }
+
+export type MetricValues = readonly MetricObjectWithValues<MetricValue<string>>[]
 
 const prefix = 'coatcheck_'
 
@@ -36,8 +40,7 @@ const prefix = 'coatcheck_'
  * All metrics of this process, in a registry of its own. What happens on every request is counted in the tally; what is
  * rarer comes from the log's events. @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-export function createMetrics(options: { providers: readonly string[]; sources: MetricSources }): Metrics {
-  const { sources } = options
+export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const tally = createTally()
@@ -62,8 +65,14 @@ export function createMetrics(options: { providers: readonly string[]; sources: 
     })
   }
 
-  function ask(name: string, help: string, value: () => number | Promise<number>): void {
+  function ask(
+    name: string,
+    help: string,
+    value: () => number | Promise<number>,
+    aggregator: Aggregator = 'sum',
+  ): void {
     new Gauge({
+      aggregator,
       name: `${prefix}${name}`,
       help,
       registers,
@@ -92,6 +101,8 @@ export function createMetrics(options: { providers: readonly string[]; sources: 
     'token_revocation_queue_length',
     'Tokens that wait for their provider to be told, in the store.',
     sources.revocationQueue,
+    // All processes see the same one.
+    'max',
   )
   const providerRequests = new Counter({
     name: `${prefix}provider_requests_total`,
@@ -104,11 +115,12 @@ export function createMetrics(options: { providers: readonly string[]; sources: 
     help: '1 while a provider that failed repeatedly is left alone.',
     labelNames: ['provider'],
     registers,
+    aggregator: 'max',
   })
   addProcessMetrics(registry)
 
-  // Series that begin at 0: a first failure is then an increase, which an alert can see.
-  for (const provider of options.providers) {
+  /** Series that begin at 0: a first failure is then an increase, which an alert can see. */
+  function begin(provider: string): void {
     circuits.set({ provider }, 0)
     for (const result of ['ok', 'error', 'failed']) providerRequests.inc({ provider, result }, 0)
     counters.get('sign_ins')?.inc({ provider, result: 'success' }, 0)
@@ -137,11 +149,15 @@ export function createMetrics(options: { providers: readonly string[]; sources: 
       }
       return { debug: passing('debug'), info: passing('info'), warn: passing('warn'), error: passing('error') }
     },
-    provider: (provider) => ({
-      request: (result) => providerRequests.inc({ provider, result }),
-      circuit: (open) => circuits.set({ provider }, open ? 1 : 0),
-    }),
+    provider(provider) {
+      begin(provider)
+      return {
+        request: (result) => providerRequests.inc({ provider, result }),
+        circuit: (open) => circuits.set({ provider }, open ? 1 : 0),
+      }
+    },
     contentType: registry.contentType,
     text: () => registry.metrics(),
+    values: () => registry.getMetricsAsJSON(),
   }
 }
