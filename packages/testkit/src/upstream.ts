@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
 import { closeServer, listen } from './listen.ts'
 import { echo, routes, type UpstreamHandler } from './upstream-routes.ts'
 
@@ -27,6 +28,8 @@ export interface Upstream extends AsyncDisposable {
   last(): UpstreamRequest
   /** How many exchanges are under way. */
   readonly open: number
+  /** How many connections it has. */
+  connections(): Promise<number>
   /** Answers a path (without query) in a way of the test's own. */
   on(path: string, handler: UpstreamHandler): void
   close(): Promise<void>
@@ -62,6 +65,7 @@ export async function startUpstream(): Promise<Upstream> {
     get open() {
       return open
     },
+    connections: () => promisify(server.getConnections.bind(server))(),
     on: (path, handler) => void handlers.set(path, handler),
     close,
     [Symbol.asyncDispose]: close,

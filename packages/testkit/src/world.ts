@@ -180,21 +180,28 @@ export class World implements AsyncDisposable {
 
   /** Starts the gateway again after `stopGateway`, from the same folder; with other settings if given. */
   async startGateway(config: ConfigInput = {}): Promise<void> {
-    const { folder, env, clock, log, store } = this.#parts
+    const { clock, log, store } = this.#parts
+    const loaded = this.#load(config)
+    const gateway = await startGateway({ config: loaded, now: clock.now, log: log.logger, ...(store && { store }) })
+    this.#running = { gateway, config: loaded }
+  }
+
+  /** Has the running gateway change over to the first configuration with these changes. */
+  async reloadGateway(config: ConfigInput = {}): Promise<void> {
+    const { gateway } = this.#state
+    const loaded = this.#load(config)
+    await gateway.reload({ config: loaded })
+    this.#running = { gateway, config: loaded }
+  }
+
+  #load(config: ConfigInput): Config {
+    const { folder, env } = this.#parts
     const file = join(folder, 'coatcheck.yaml')
     // JSON is YAML.
     writeFileSync(file, JSON.stringify(overlay(this.#parts.config, config), null, 2))
     const loaded = loadConfig(file, { env })
-    if (!loaded.config) {
-      throw new Error(loaded.problems.map((one) => `${one.file}:${one.line}: ${one.path}: ${one.message}`).join('\n'))
-    }
-    const gateway = await startGateway({
-      config: loaded.config,
-      now: clock.now,
-      log: log.logger,
-      ...(store && { store }),
-    })
-    this.#running = { gateway, config: loaded.config }
+    if (loaded.config) return loaded.config
+    throw new Error(loaded.problems.map((one) => `${one.file}:${one.line}: ${one.path}: ${one.message}`).join('\n'))
   }
 
   /** A second gateway of the same application on the same store, as another node behind the load balancer. */

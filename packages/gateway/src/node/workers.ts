@@ -85,7 +85,8 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
       metrics.gone(place.number)
       stopWaiting(place)
       place.heard?.({ message: `the worker ended (${signal ?? `exit status ${code}`})` })
-      if (state === 'running') replace(place, { workerPid: worker.process.pid, code, signal }, performance.now() - startedAt)
+      if (state === 'running')
+        replace(place, { workerPid: worker.process.pid, code, signal }, performance.now() - startedAt)
       else if (places.every((one) => one.worker === undefined)) allGone()
     })
   }
@@ -108,7 +109,11 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
     }
   }
 
-  function replace(place: Place, end: { workerPid: number | undefined; code: number; signal: string }, lived: number): void {
+  function replace(
+    place: Place,
+    end: { workerPid: number | undefined; code: number; signal: string },
+    lived: number,
+  ): void {
     const crashed = end.code !== 0 || end.signal !== null
     place.failures = lived >= times.steady ? 0 : place.failures + 1
     // The first one is replaced at once; who crashes again and again must not take the processor from the others.
