@@ -12,10 +12,11 @@ import * as profile from './scenarios/profile.mjs'
 import * as proxy from './scenarios/proxy.mjs'
 import * as store from './scenarios/store.mjs'
 import * as transfer from './scenarios/transfer.mjs'
+import * as workers from './scenarios/workers.mjs'
 
 /** A new scenario is a new row: { title, run(setting) → figures as JSON, report(figures) → notes, head, body, targets }. */
-const scenarios = { proxy, lifecycle, memory, store, transfer, profile }
-const usual = ['proxy', 'lifecycle', 'memory', 'store', 'transfer']
+const scenarios = { proxy, workers, lifecycle, memory, store, transfer, profile }
+const usual = ['proxy', 'workers', 'lifecycle', 'memory', 'store', 'transfer']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -7,8 +7,9 @@ import { ready, start } from '../lib/process.mjs'
 export const gatewayProgram = join(rootFolder, 'packages/gateway/dist/cli/main.js')
 
 /** The configuration of a deployment: lmdb store, an access token for the API, the header rule against CSRF. */
-const configuration = ({ port, origin, upstream, issuer, session }) => `origin: ${origin}
+const configuration = ({ port, origin, upstream, issuer, session, workers = 1 }) => `origin: ${origin}
 listen: { host: 127.0.0.1, port: ${port} }
+workers: ${workers}
 providers:
   bench:
     kind: oidc
@@ -45,14 +46,16 @@ export async function startGateway({ home, core, port, nodeArguments = [], ...se
 }
 
 /** `coatcheck start` as an operator runs it, signed in through the browser's redirects. */
-export function coatcheckPeer({ upstream, folder, core, port, issuer, nodeArguments }) {
+export function coatcheckPeer({ upstream, folder, core, port, issuer, nodeArguments, workers = 1 }) {
   let child
   return {
     name: '**Coatcheck**',
     key: 'coatcheck',
+    workers,
     guarded: true,
     async start() {
-      child = await startGateway({ home: join(folder, 'coatcheck'), core, port, upstream, issuer, nodeArguments })
+      const home = join(folder, workers === 1 ? 'coatcheck' : `coatcheck-${workers}`)
+      child = await startGateway({ home, core, port, upstream, issuer, nodeArguments, workers })
       const url = `http://127.0.0.1:${port}`
       const jar = await signIn(`${url}/auth/login`)
       const cookie = jar.split('; ').find((pair) => pair.startsWith('__Host-Http-session=')) ?? ''

@@ -25,7 +25,7 @@ const signedIn = {
   'express-openid-connect': expressOpenidConnectPeer,
   'express-keep-alive': expressKeepAlivePeer,
 }
-const connections = 64
+export const connections = 64
 
 export async function run({ folder, core, rounds, seconds, warmUp, only, log }) {
   const upstream = await startUpstream({ folder, core: core.load })
@@ -68,7 +68,7 @@ export async function run({ folder, core, rounds, seconds, warmUp, only, log }) 
 }
 
 /** Nothing is measured that was not seen to work: it refuses without the cookie, and with it the right body comes through. */
-async function verify(peer, { url, cookie }, upstream) {
+export async function verify(peer, { url, cookie }, upstream) {
   const target = `${url}/api/orders`
   const before = await upstream.requests()
   const expect = (condition, message) => {
@@ -89,7 +89,7 @@ async function verify(peer, { url, cookie }, upstream) {
   expect((await upstream.requests()) > before, 'the answer did not come from the API')
 }
 
-async function sample({ server }, { upstream, core, folder, seconds }) {
+export async function sample({ server }, { upstream, core, folder, seconds }) {
   const reachedBefore = await upstream.requests()
   const cpuBefore = cpuMicroseconds(server.pid)
   const headers = apiHeaders(server.url, server.cookie)

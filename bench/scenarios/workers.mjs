@@ -1,0 +1,69 @@
+// What several workers cost: CPU of all of their processes together for an authenticated call, one worker against two.
+import { freePort } from '../lib/process.mjs'
+import { startProvider } from '../lib/provider.mjs'
+import { median } from '../lib/statistics.mjs'
+import { startUpstream } from '../lib/upstream.mjs'
+import { coatcheckPeer } from '../peers/coatcheck.mjs'
+import { connections, sample, verify } from './proxy.mjs'
+
+export const title = 'Several workers'
+
+/** The last one is what the target is about. */
+const counts = [1, 2]
+
+export async function run({ folder, core, rounds, seconds, warmUp, log }) {
+  const upstream = await startUpstream({ folder, core: core.load })
+  const ports = await freePorts(counts.length)
+  // The provider knows a client by its name: one for all, under as many addresses.
+  const rows = []
+  for (const [at, workers] of counts.entries()) {
+    const port = ports[at]
+    const clients = [['coatcheck', `http://127.0.0.1:${port}${coatcheckPeer.redirectPath}`]]
+    const { issuer } = await startProvider({ folder, core: core.load, port: await freePort(), clients })
+    const peer = coatcheckPeer({ upstream, folder, core: core.server, port, issuer, workers })
+    const row = { workers, samples: [], peer, server: await peer.start() }
+    await verify(peer, row.server, upstream)
+    log(`${workers} worker(s): verified`)
+    rows.push(row)
+  }
+  const once = (row, length) => sample(row, { upstream, core, folder, seconds: length })
+  for (const row of rows) await once(row, warmUp)
+  for (let round = 0; round < rounds; round += 1) {
+    for (let i = 0; i < rows.length; i += 1) {
+      const row = rows[(i + round) % rows.length]
+      await once(row, 1)
+      const figures = await once(row, seconds)
+      row.samples.push(figures)
+      log(`round ${round + 1}/${rounds} ${row.workers} worker(s): ${figures.cpu.toFixed(1)} µs`)
+    }
+  }
+  for (const { peer } of rows) await peer.stop()
+  return { connections, rounds, seconds, rows: rows.map(({ workers, samples }) => ({ workers, samples })) }
+}
+
+async function freePorts(count) {
+  const ports = []
+  while (ports.length < count) ports.push(await freePort())
+  return ports
+}
+
+export function report({ rows, rounds, seconds }) {
+  const [one] = rows
+  const ratio = ({ samples }) => median(samples.map(({ cpu }, i) => cpu / one.samples[i].cpu))
+  const body = rows.map((row) => {
+    const all = row.samples.map(({ cpu }) => cpu)
+    return [
+      String(row.workers),
+      median(all).toFixed(1),
+      `${Math.min(...all).toFixed(1)}–${Math.max(...all).toFixed(1)}`,
+      ratio(row).toFixed(3),
+      String(row.samples.reduce((sum, { errors }) => sum + errors, 0)),
+    ]
+  })
+  return {
+    notes: `All processes of the gateway on one core, its primary included. Medians of ${rounds} interleaved rounds of ${seconds} s; the ratio is the median of the ratios within each round.`,
+    head: ['workers', 'CPU µs/request', '(min–max)', 'of one worker', 'errors'],
+    body,
+    targets: [{ what: 'CPU per request of two workers, of one', limit: 1.05, value: ratio(rows.at(-1)) }],
+  }
+}
