@@ -27,7 +27,8 @@ export async function run({ folder, core, rounds, seconds, warmUp, log }) {
     rows.push(row)
   }
   const once = (row, length) => sample(row, { upstream, core, folder, seconds: length })
-  for (const row of rows) await once(row, warmUp)
+  // Each worker has its own code to warm up, with its part of the requests.
+  for (const row of rows) await once(row, warmUp * row.workers)
   for (let round = 0; round < rounds; round += 1) {
     for (let i = 0; i < rows.length; i += 1) {
       const row = rows[(i + round) % rows.length]

@@ -16,7 +16,7 @@ import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createLiveStreams } from './session/live-streams.ts'
 import { createSessions, type SessionEvent } from './session/sessions.ts'
-import type { Clock, SessionStore } from './session/store.ts'
+import type { Clock, EndReason, SessionId, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
 import { createSignals } from './signals/signals.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
@@ -30,6 +30,8 @@ export interface ServiceParts {
   readonly metrics: Metrics
   readonly store: SessionStore
   readonly readFile: ReadFile
+  /** See sessions.ts. */
+  readonly onEndedUnopened?: ((id: SessionId, reason: EndReason) => void) | undefined
   /** Those that hold now: what outlives a configuration asks them. */
   readonly current: () => Pick<Services, 'providers'>
   /** Those of the configuration before: what is still right of them, and what they know, goes on. */
@@ -69,6 +71,7 @@ export function createServices(parts: ServiceParts): Services {
         rolesOf: (attributes) => rolesOf(config.roles, attributes),
         onEvent: (event) => report(log, event),
         onEnded: revocation.ended,
+        onEndedUnopened: parts.onEndedUnopened,
         onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
       })
   return {

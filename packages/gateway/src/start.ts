@@ -12,7 +12,7 @@ import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
 import { createTunneler } from './node/tunneler.ts'
 import type { Services } from './services.ts'
-import type { Clock, SessionStore } from './session/store.ts'
+import type { Clock, EndReason, SessionId, SessionStore } from './session/store.ts'
 import { openStore } from './stores/open.ts'
 import { createMetrics, type Metrics } from './watch/metrics.ts'
 
@@ -27,7 +27,13 @@ export interface GatewayOptions {
   /** Instead of the configured one; it stays open when the gateway closes. */
   readonly store?: SessionStore
   /** What this process shares with the others of its kind: see node/worker.ts. */
-  readonly shared?: { readonly ticketKeys: Buffer; exposition(): Promise<string> }
+  readonly shared?: {
+    readonly ticketKeys: Buffer
+    /** The metrics of all. */
+    exposition(): Promise<string>
+    /** Asks the others to see to the tokens of a session that ended here. */
+    ended(id: SessionId, reason: EndReason): void
+  }
 }
 
 export interface RunningGateway {
@@ -37,6 +43,8 @@ export interface RunningGateway {
   readonly store: SessionStore
   /** What it counted. */
   readonly metrics: Pick<Metrics, 'values'>
+  /** A session ended in another process: if it is opened here, its tokens are revoked at their provider. */
+  endedElsewhere(id: SessionId, reason: EndReason): void
   /**
    * Requests that come from now on get this configuration, on open connections too; those under way finish under the one
    * before. What `restartNeeded` names must be the same.
@@ -65,7 +73,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     revocationQueue: () => store.outbox.count(),
   })
   const { tally } = metrics
-  const around = { now, log, metrics, store, current: () => current.services }
+  const around = { now, log, metrics, store, current: () => current.services, onEndedUnopened: shared?.ended }
   let current = createGeneration({ ...around, config, readFile, ticketKeys: shared?.ticketKeys })
   const failure: Generation['failure'] = (code, how) => current.failure(code, how)
   const { newRequestId } = current.services
@@ -130,6 +138,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ...(config.admin && { adminUrl: `http://${hostInUrl(config.admin.host)}:${adminPort}` }),
     store,
     metrics,
+    endedElsewhere(id, reason) {
+      const { revocation, sessions } = current.services
+      const session = sessions.opened(id)
+      if (session !== undefined) revocation.ended(session, reason)
+    },
     async reload({ config, readFile = readText, ticketKeys }) {
       const before = current
       // What may fail comes first.

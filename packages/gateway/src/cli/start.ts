@@ -97,9 +97,10 @@ async function work(file: string, { io, number }: { io: Io; number: number }): P
         return
       }
       const log = createLog({ level: config.log.level, base: { pid: process.pid, worker: number } })
-      const shared = { ticketKeys, exposition: primary.exposition }
+      const shared = { ticketKeys, exposition: primary.exposition, ended: primary.ended }
       running = { log, gateway: await startGateway({ config, readFile, log, shared }) }
     },
+    endedElsewhere: (id, reason) => running?.gateway.endedElsewhere(id, reason),
     metrics: async () => (await running?.gateway.metrics.values()) ?? [],
   })
   await running?.gateway.close()

@@ -35,7 +35,7 @@ function clientKey(around: Surroundings) {
   return z
     .strictObject({
       file: filled('file').describe(
-        'Instead of a secret: the private key (PEM, without passphrase; on P-256, RSA or Ed25519) with which the client signs an assertion for each request (`private_key_jwt`, RFC 7523). Read at start.',
+        'Instead of a secret: the private key (PEM, without passphrase; on P-256, RSA or Ed25519) with which the client signs an assertion for each request (`private_key_jwt`, RFC 7523).',
       ),
       kid: filled('key id').optional().describe('Names the key to the provider, where it has several of the client.'),
       algorithm: z
@@ -76,7 +76,7 @@ export function createProviderSchema(around: Surroundings) {
     clientCertificate: z
       .strictObject({
         cert: filled('file').describe(
-          'Instead of a secret: the certificate (chain, PEM) that the client shows in the TLS handshake (`tls_client_auth` and `self_signed_tls_client_auth`, RFC 8705). Read at start.',
+          'Instead of a secret: the certificate (chain, PEM) that the client shows in the TLS handshake (`tls_client_auth` and `self_signed_tls_client_auth`, RFC 8705).',
         ),
         key: filled('file').describe('Its private key in PEM form, without passphrase.'),
       })
@@ -87,7 +87,7 @@ export function createProviderSchema(around: Surroundings) {
       .transform((path, ctx) => settle(around.authorities(path), around, ctx))
       .optional()
       .describe(
-        "The certificates (PEM) of the authorities that sign the provider's TLS certificate, instead of the public ones. Read at start.",
+        "The certificates (PEM) of the authorities that sign the provider's TLS certificate, instead of the public ones.",
       ),
     profile: z
       .enum(['fapi2'])

@@ -31,6 +31,8 @@ function createSections(around: Surroundings) {
       .describe('Without it: plain HTTP, for loopback or behind a proxy named in `trustedProxies`.'),
   })
 
+  const workerCount = { error: 'write a whole number from 1 to 256, or auto' }
+
   const admin = z.strictObject({
     host: host().default('127.0.0.1').describe('The address to listen on.'),
     port: port().describe('The port; 0 takes a free one and logs it.'),
@@ -106,7 +108,7 @@ function createSections(around: Surroundings) {
       .strictObject({
         file: filled('file')
           .transform((path, ctx) => settle(around.existing(path), around, ctx))
-          .describe("A database of addresses in MaxMind's format, such as GeoLite2-City.mmdb; read at start."),
+          .describe("A database of addresses in MaxMind's format, such as GeoLite2-City.mmdb."),
       })
       .optional()
       .describe('Where sessions come from, for the list that users see of their own.'),
@@ -139,7 +141,8 @@ function createSections(around: Surroundings) {
       .prefault([])
       .describe('Networks or addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
     workers: z
-      .union([z.int().min(1).max(256), z.literal('auto')], { error: 'write a number from 1 to 256, or auto' })
+      .union([z.int().min(1, workerCount).max(256, workerCount), z.literal('auto')], workerCount)
+      .meta({ title: 'number or `auto`' })
       .default(1)
       .describe('How many processes serve requests; `auto`: one for each processor. They share the store.'),
     admin: admin.optional().describe('The listener for `/healthz`, `/readyz` and operators; without it there is none.'),

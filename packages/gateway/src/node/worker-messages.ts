@@ -1,4 +1,5 @@
 import type { Files } from '../config/snapshot.ts'
+import type { EndReason, SessionId } from '../session/store.ts'
 import type { MetricValues } from '../watch/metrics.ts'
 
 /*
@@ -13,7 +14,15 @@ export interface Order {
   readonly ticketKeys: Uint8Array
 }
 
+/** A session ended whose tokens the process that ended it may not have. Its id proves nothing. */
+interface Ended {
+  readonly kind: 'ended'
+  readonly id: SessionId
+  readonly reason: EndReason
+}
+
 export type ToWorker =
+  | Ended
   | { readonly kind: 'run'; readonly order: Order }
   /** Drain and end. */
   | { readonly kind: 'stop' }
@@ -21,6 +30,7 @@ export type ToWorker =
   | { readonly kind: 'exposition'; readonly id: number; readonly text: string }
 
 export type ToPrimary =
+  | Ended
   | { readonly kind: 'waiting' }
   | { readonly kind: 'running'; readonly number: number }
   | { readonly kind: 'refused'; readonly number: number; readonly fault: Fault }

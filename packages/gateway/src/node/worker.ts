@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import type { Files } from '../config/snapshot.ts'
+import type { EndReason, SessionId } from '../session/store.ts'
 import type { MetricValues } from '../watch/metrics.ts'
 import type { Order, ToPrimary, ToWorker } from './worker-messages.ts'
 
@@ -7,6 +8,8 @@ export interface WorkerDuties {
   /** Starts with a configuration, or changes over to it. @throws Error if it can't */
   run(files: Files, ticketKeys: Buffer): Promise<void>
   metrics(): Promise<MetricValues>
+  /** A session ended at another worker. */
+  endedElsewhere(id: SessionId, reason: EndReason): void
 }
 
 export interface WorkerEnd {
@@ -23,6 +26,8 @@ export function workerNumber(): number | undefined {
 export interface Primary {
   /** The metrics of all workers together. */
   exposition(): Promise<string>
+  /** Tells the other workers that a session ended. */
+  ended(id: SessionId, reason: EndReason): void
   /** Does what the primary says; resolves when it is time to end. */
   obey(duties: WorkerDuties): Promise<WorkerEnd>
   /** Says goodbye, and ends the process. */
@@ -73,6 +78,8 @@ export function connectToPrimary(): Primary {
         tell({ kind: 'want-exposition', id })
       }),
 
+    ended: (id, reason) => tell({ kind: 'ended', id, reason }),
+
     obey: (duties) =>
       new Promise((resolve) => {
         let work = Promise.resolve()
@@ -84,6 +91,7 @@ export function connectToPrimary(): Primary {
             })
           } else if (message.kind === 'stop') resolve({ failed: false })
           else if (message.kind === 'exposition') asked.get(message.id)?.(message.text)
+          else if (message.kind === 'ended') duties.endedElsewhere(message.id, message.reason)
           else if (running) void duties.metrics().then((values) => tell({ kind: 'metrics', values }))
         })
         // A terminal sends Ctrl+C to all of the group, and a closed one SIGHUP: the primary says what follows from it.

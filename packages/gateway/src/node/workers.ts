@@ -47,6 +47,8 @@ interface Place {
   failures: number
   /** Waits for the worker's next word on a configuration. */
   heard: ((fault: Fault | undefined) => void) | undefined
+  /** The last change-over that it was asked for. */
+  turn: Promise<unknown>
 }
 
 /**
@@ -62,7 +64,7 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({ serialization: 'advanced' })
   const places: Place[] = Array.from({ length: count }, (_, at) => ({
-    ...{ number: at + 1, worker: undefined, running: 0, failures: 0, heard: undefined },
+    ...{ number: at + 1, worker: undefined, running: 0, failures: 0, heard: undefined, turn: Promise.resolve() },
   }))
   const metrics = createMetricsOfAll(() => places.filter(({ running }) => running > 0).length)
   let order = newOrder(1, files)
@@ -93,7 +95,9 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
 
   function hear(place: Place, worker: Worker, message: ToPrimary): void {
     if (message.kind === 'waiting') send(worker, state === 'stopping' ? { kind: 'stop' } : { kind: 'run', order })
-    else if (message.kind === 'metrics') {
+    else if (message.kind === 'ended') {
+      for (const other of places) if (other.worker && other !== place) send(other.worker, message)
+    } else if (message.kind === 'metrics') {
       metrics.told(place.number, message.values)
       stopWaiting(place)
     } else if (message.kind === 'want-exposition') void answerWithMetrics(worker, message.id)
@@ -144,11 +148,16 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
     }
   }
 
-  async function changeOver(place: Place): Promise<Fault | undefined> {
-    if (place.worker === undefined) return undefined
-    const said = verdict(place)
-    send(place.worker, { kind: 'run', order })
-    return await said
+  /** One at a time for each worker, each to the newest: what it says must be about what it was asked. */
+  function changeOver(place: Place): Promise<Fault | undefined> {
+    const turn = place.turn.then(async () => {
+      if (place.worker === undefined || place.running === order.number) return undefined
+      const said = verdict(place)
+      send(place.worker, { kind: 'run', order })
+      return await said
+    })
+    place.turn = turn
+    return turn
   }
 
   /** The first one could change over: who can't is broken in itself. It drains, and another takes its place. */

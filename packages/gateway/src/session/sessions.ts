@@ -95,6 +95,10 @@ export interface SessionsOptions {
   readonly onEvent: (event: SessionEvent) => void
   /** Called when a session ended that this process had opened: the last moment at which its tokens are known. */
   readonly onEnded?: (session: LiveSession, reason: EndReason) => void
+  /**
+   * Called when a session ended whose newest tokens this process may not have: another one that had it opened can see to them.
+   */
+  readonly onEndedUnopened?: ((id: SessionId, reason: EndReason) => void) | undefined
   /** Called when a write behind a request failed. */
   readonly onFault: (fault: unknown) => void
   /** Opened sessions held in this process. */
@@ -170,10 +174,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   const end: Sessions['end'] = async (id, reason, { holds, session = cache.get(id) } = {}) => {
+    // Another process may have put newer tokens in since it was opened here.
+    const newest = session !== undefined && (store.peek === undefined || store.peek(id) === session.version)
     cache.delete(id)
     const ended = await rows.end(id, reason, holds)
     if (ended) onEvent({ event: 'session_ended', session: handles.handleOf(id), reason })
     if (ended && session) options.onEnded?.(session, reason)
+    if (ended && !newest) options.onEndedUnopened?.(id, reason)
     return ended
   }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { keysAt } from '../../src/config/explain.ts'
 import { plannedKeys, plannedValues } from '../../src/config/planned.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { complaints, configOf, corp, route, variant } from './folder.ts'
+import { complaints, corp, route } from './folder.ts'
 
 type Section = Record<string, unknown>
 
@@ -36,8 +36,6 @@ test.each(plannedKeys)('%s is not in the schema: what has arrived leaves the tab
 
 /** What the interface promises and this version may still lack; where it has arrived, the table says nothing of it. */
 const promised: readonly (readonly [string, unknown])[] = [
-  ['workers', 4],
-  ['workers', 'auto'],
   ...['cognito', 'okta', 'salesforce', 'entra', 'keycloak', 'auth0', 'google'].map(
     (kind) => ['providers.*.kind', kind] as const,
   ),
@@ -65,9 +63,4 @@ test('what goes with a planned kind is not complained about: the kind says it al
   if (plannedValues.some(({ at, is }) => at === 'store.kind' && is('redis'))) {
     expect(complaints(sections)).toEqual([expect.stringMatching(/^store\.kind: /)])
   }
-})
-
-test('one worker is what there is', () => {
-  expect(configOf(variant({ workers: 1 })).workers).toBe(1)
-  expect(complaints({ workers: 0 })).toEqual(['workers: write 1'])
 })

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { Agent, get as httpsGet } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PeerCertificate, TLSSocket } from 'node:tls'
+import { connect, type PeerCertificate, type TLSSocket } from 'node:tls'
 import { expect, test } from 'vitest'
 import type { ConfigInput } from '../../../testkit/src/config.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
@@ -152,6 +154,18 @@ test('RL1 a change is noticed by itself, however the file is put in place: by re
   expect(JSON.stringify(gateway.lines)).not.toMatch(/first-token|second-token/)
 }, 30_000)
 
+async function http2Status(url: string): Promise<number> {
+  const { origin, host, pathname } = new URL(url)
+  const session = connectHttp2(origin, { rejectUnauthorized: false })
+  try {
+    const request = session.request({ ':path': pathname, ':authority': host })
+    const [headers] = (await once(request, 'response')) as [IncomingHttpHeaders]
+    return Number(headers[':status'])
+  } finally {
+    session.destroy()
+  }
+}
+
 test.each([1, 2])(
   'RL3 %i worker(s): a renewed certificate is shown to new connections, a broken pair to none; open connections go on',
   async (workers) => {
@@ -176,6 +190,18 @@ test.each([1, 2])(
       })
     try {
       expect([await name(true), await name(false), await name(false)]).toEqual(['first', 'first', 'first'])
+      // A session that one worker began is resumed by any: they share the keys of tickets.
+      const address = { host: '127.0.0.1', port: Number(new URL(origin).port), rejectUnauthorized: false }
+      const begun = connect({ ...address, maxVersion: 'TLSv1.2' })
+      const [session] = (await once(begun, 'session')) as [Buffer]
+      begun.destroy()
+      for (let i = 0; i < 4; i++) {
+        const resumed = connect({ ...address, maxVersion: 'TLSv1.2', session })
+        await once(resumed, 'secureConnect')
+        expect(resumed.isSessionReused()).toBe(true)
+        resumed.destroy()
+      }
+      expect(await http2Status(`${origin}/`)).toBe(200)
       put(second)
       await gateway.until('sys_config_reloaded')
       expect([await name(true), await name(false), await name(false)]).toEqual(['first', 'second', 'second'])

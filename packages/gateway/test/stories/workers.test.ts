@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Browser } from '../../../testkit/src/browser.ts'
+import { readBody, send } from '../../../testkit/src/transport.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
 import { type GatewayProcess, openLine, openLines, spawnGateway, startGatewayProcess } from './gateway-process.ts'
 import { liveWorld, openSocket, startSocketUpstream } from './sockets.ts'
@@ -171,6 +172,28 @@ test('WK3 LG1 the admin listener is one: its metrics are of all workers, its ses
     expect((await line.get('/api/echo', ada)).status).toBe(401)
     line[Symbol.dispose]()
   }
+})
+
+test('WK3 LO4 wherever a session is ended, the worker that has it opened revokes its tokens at the provider', async () => {
+  await using world = await worldOfWorkers()
+  const { adminUrl } = world
+  await using gateway = await startGatewayProcess(world, two)
+  const [line, other] = await openLines(world, gateway)
+  if (!line || !other) throw new Error('there are two')
+  const headers = { authorization: `Bearer ${world.adminToken}` }
+  for (let i = 1; i <= 4; i++) {
+    const ada = await world.signedIn({ browser: `ada${i}` })
+    expect((await line.get('/api/echo', ada)).status).toBe(200)
+    // On a connection of its own; those to the admin listener are dealt out in turn as well.
+    const url = new URL(`${adminUrl}/api/sessions?user=ada`)
+    const ended = await readBody(await send({ url, method: 'DELETE', headers }))
+    expect(JSON.parse(ended.toString())).toEqual({ ended: 1 })
+    await gateway.until('authn_token_revoked', i)
+  }
+  const ends = new Set(gateway.events('session_ended').map(({ pid }) => pid))
+  expect(ends).toContain(other.pid)
+  expect(new Set(gateway.events('authn_token_revoked').map(({ pid }) => pid))).toEqual(new Set([line.pid]))
+  for (const one of [line, other]) one[Symbol.dispose]()
 })
 
 test('WK2 SIGTERM: all workers drain, a slow answer is finished, and all of it exits 0; what comes later is turned away', async () => {
