@@ -63,9 +63,9 @@ interface Place {
 export async function startWorkers({ count, files, log }: WorkersOptions): Promise<Workers> {
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({ serialization: 'advanced' })
-  const places: Place[] = Array.from({ length: count }, (_, at) => ({
-    ...{ number: at + 1, worker: undefined, running: 0, failures: 0, heard: undefined, turn: Promise.resolve() },
-  }))
+  const places = Array.from({ length: count }, (_, at): Place => {
+    return { number: at + 1, worker: undefined, running: 0, failures: 0, heard: undefined, turn: Promise.resolve() }
+  })
   const metrics = createMetricsOfAll(() => places.filter(({ running }) => running > 0).length)
   let order = newOrder(1, files)
   let state: 'starting' | 'running' | 'stopping' = 'starting'

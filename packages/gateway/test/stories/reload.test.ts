@@ -190,7 +190,11 @@ test.each([1, 2])(
       })
     try {
       expect([await name(true), await name(false), await name(false)]).toEqual(['first', 'first', 'first'])
-      // A session that one worker began is resumed by any: they share the keys of tickets.
+      expect(await http2Status(`${origin}/`)).toBe(200)
+      put(second)
+      await gateway.until('sys_config_reloaded')
+      expect([await name(true), await name(false), await name(false)]).toEqual(['first', 'second', 'second'])
+      // A TLS session that one worker began is resumed by any: they share the keys of tickets, the new ones as well.
       const address = { host: '127.0.0.1', port: Number(new URL(origin).port), rejectUnauthorized: false }
       const begun = connect({ ...address, maxVersion: 'TLSv1.2' })
       const [session] = (await once(begun, 'session')) as [Buffer]
@@ -201,10 +205,6 @@ test.each([1, 2])(
         expect(resumed.isSessionReused()).toBe(true)
         resumed.destroy()
       }
-      expect(await http2Status(`${origin}/`)).toBe(200)
-      put(second)
-      await gateway.until('sys_config_reloaded')
-      expect([await name(true), await name(false), await name(false)]).toEqual(['first', 'second', 'second'])
       put({ cert: first.cert, key: second.key })
       await gateway.until('sys_config_refused')
       expect([await name(true), await name(false), await name(false)]).toEqual(['first', 'second', 'second'])
