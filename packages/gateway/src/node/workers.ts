@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Files } from '../config/snapshot.ts'
 import type { EventLog } from '../event-log.ts'
 import { createMetricsOfAll } from '../watch/metrics-of-all.ts'
+import { closeUndelivered } from './hand-over.ts'
 import type { Fault, Order, ToPrimary, ToWorker } from './worker-messages.ts'
 
 export interface WorkersOptions {
@@ -78,6 +79,7 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
     const worker = cluster.fork({ COATCHECK_WORKER: String(place.number) })
     const startedAt = performance.now()
     place.worker = worker
+    closeUndelivered(worker)
     worker.on('message', (message: ToPrimary) => hear(place, worker, message))
     // A channel that breaks is followed by `exit`.
     worker.on('error', (err) => log.warn({ event: 'worker_channel_failed', worker: place.number, err }))

@@ -72,7 +72,9 @@ const isCallback = ({ pathname }: URL) => pathname.startsWith('/auth/callback/')
 test('WK2 a worker that is killed under load is replaced: no session is lost, and only its own connections break', async () => {
   await using world = await worldOfWorkers()
   const { adminUrl } = world
-  await using gateway = await startGatewayProcess(world, two)
+  // As many sign-ins of one user as there is time for: none may push another out.
+  const session = { perUser: { max: 1000 } }
+  await using gateway = await startGatewayProcess(world, { ...two, session })
   const users = await Promise.all(
     Array.from({ length: 6 }, (_, i) => world.signedIn({ browser: `user${i}`, as: i % 2 ? 'ada' : 'bob' })),
   )
@@ -109,6 +111,7 @@ test('WK2 a worker that is killed under load is replaced: no session is lost, an
   await sleep(100)
   going = false
   await Promise.all([load, signIns])
+  expect(gateway.events('session_ended')).toEqual([])
   expect(new Set(statuses)).toEqual(new Set([200]))
   expect(survivor.connections).toBe(1)
 
@@ -124,6 +127,34 @@ test('WK2 a worker that is killed under load is replaced: no session is lost, an
   survivor[Symbol.dispose]()
   victim[Symbol.dispose]()
 }, 30_000)
+
+test('WK2 workers that are killed while connections are dealt out: some of these break, and none hangs', async () => {
+  await using world = await worldOfWorkers()
+  await using gateway = await startGatewayProcess(world, two)
+  let going = true
+  const outcomes = { answered: 0, broken: 0, hung: 0 }
+  const load = Array.from({ length: 8 }, async () => {
+    while (going) {
+      const signal = AbortSignal.timeout(8_000)
+      const outcome = send({ url: new URL(world.origin), method: 'GET', headers: {}, signal }).then(readBody)
+      await outcome.then(
+        () => outcomes.answered++,
+        () => (signal.aborted ? outcomes.hung++ : outcomes.broken++),
+      )
+    }
+  })
+  for (let count = 1; count <= 4; count++) {
+    const before = outcomes.answered
+    await expect.poll(() => outcomes.answered, { timeout: 10_000, interval: 5 }).toBeGreaterThan(before + 50)
+    process.kill(gateway.workers[count % 2] ?? 0, 'SIGKILL')
+    await gateway.until('sys_crash', count)
+    await gateway.until('started', 2 + count)
+  }
+  going = false
+  await Promise.all(load)
+  expect(outcomes.hung).toBe(0)
+  expect(outcomes.answered).toBeGreaterThan(200)
+}, 60_000)
 
 test('WK3 LO1 a sign-out at one worker closes the WebSockets that others hold, within a second', async () => {
   await using upstream = await startSocketUpstream()
