@@ -4,12 +4,13 @@ import { formatProblem } from '../config/problem.ts'
 import { createKeyFile, newRingKey, readKeyFile } from '../session/key-file.ts'
 import type { RingKey } from '../session/key-ring.ts'
 import { retirable, rotateKeyFile } from '../session/key-rotation.ts'
+import { signingSchedule } from '../session/signing-schedule.ts'
 import { configOption, exit, type Io, jsonOption, readOptions } from './options.ts'
 
 export const command = {
   name: 'keys',
   summary:
-    'The key ring that seals sessions. generate: a new ring. rotate: a new key that seals from now on; nobody is signed out. list: ids and dates.',
+    'The key ring that seals sessions and signs minted tokens. generate: a new ring. rotate: a new key that seals from now on and signs a quarter of an hour later; nobody is signed out. list: ids, dates, what each key does.',
   operands: ['generate|rotate|list'],
   options: {
     config: configOption,
@@ -82,14 +83,17 @@ const actions = {
 
   list({ file, absolute }: Ring): Outcome {
     const keys = readKeyFile(file)
+    const { signs, published } = signingSchedule(keys, Date.now())
+    const signingOf = (key: RingKey) => (key === signs ? 'signs' : published.includes(key) ? 'published' : 'over')
     const rows = keys.map((key) => ({
       ...shown(key),
       state: key === keys.at(-1) ? 'seals' : 'opens',
+      signing: signingOf(key),
       ...(absolute !== undefined && { retirable: retirable(keys, key, { now: Date.now(), absolute }) }),
     }))
     const lines = rows.map((row) => {
-      const note = row.state === 'seals' ? 'seals' : row.retirable ? 'opens; rotate --retire drops it' : 'opens'
-      return `${row.id}  ${row.createdAt}  ${note}`
+      const note = row.signing === 'over' ? row.state : `${row.state}, ${row.signing}`
+      return `${row.id}  ${row.createdAt}  ${row.retirable ? `${note}; rotate --retire drops it` : note}`
     })
     return { lines, data: { file, keys: rows } }
   },

@@ -12,7 +12,7 @@ export type KeyFileEvent =
 /**
  * Reads the key ring, or makes one with a single fresh key (mode 0600) if the file is not there yet.
  *
- * The ring follows its file: it is looked at again whenever something is sealed, and whenever a key is asked for that the
+ * The ring follows its file: it is looked at again whenever something is sealed or signed, and whenever a key is asked for that the
  * ring does not have, because another process may have sealed under a newer one. So a rotation needs no restart and signs
  * nobody out. A look is one stat; requests that only open need none.
  */
@@ -48,6 +48,9 @@ export function openKeyFile(
   return {
     get current() {
       return look().current
+    },
+    get keys() {
+      return look().keys
     },
     get oldest() {
       return ring.oldest

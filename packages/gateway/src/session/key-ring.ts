@@ -15,6 +15,8 @@ export interface RingKey {
 export interface KeyRing {
   /** The id of the key that seals now. */
   readonly current: string
+  /** All of them by name and date, oldest first. */
+  readonly keys: readonly Pick<RingKey, 'id' | 'createdAt'>[]
   /** The id of the key that is longest in the ring: for names that should outlive a rotation. */
   readonly oldest: string
   /** 32 bytes for one purpose, or undefined if the ring has no such key. The result is kept: call it freely. */
@@ -30,6 +32,7 @@ export type KeyPurpose =
   | 'token-revocation'
   | 'admin-cursor'
   | 'signals-state'
+  | 'token-signing'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]
@@ -39,6 +42,7 @@ export function createKeyRing(keys: readonly RingKey[]): KeyRing {
 
   return {
     current: newest.id,
+    keys: keys.map(({ id, createdAt }) => ({ id, createdAt })),
     oldest: oldest.id,
     derive(keyId, purpose) {
       const name = `${keyId}/${purpose}`

@@ -5,7 +5,7 @@ import type { RingKey } from './key-ring.ts'
 
 /**
  * Beyond the longest session: sign-ins that began under the old key, and gateways that heard of the new one a little
- * later. Milliseconds.
+ * later; and tokens for upstreams that were signed by it, see signing-schedule.ts. Milliseconds.
  */
 const margin = 60 * 60_000
 
