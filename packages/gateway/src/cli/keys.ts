@@ -16,6 +16,10 @@ export const command = {
     config: configOption,
     file: { type: 'string', value: 'RING', help: "this key ring, instead of the configuration's keys.file" },
     retire: { type: 'boolean', help: 'with rotate: drop keys that were replaced longer ago than session.absolute' },
+    withdraw: {
+      type: 'boolean',
+      help: 'with rotate: minted tokens are signed by the new key at once, and those of the old keys believed no more',
+    },
     json: jsonOption,
   },
 } as const
@@ -30,7 +34,7 @@ interface Ring {
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const parsed = readOptions(command, args, io)
   if ('status' in parsed) return parsed.status
-  const { file, retire, json } = parsed.values
+  const { file, retire, withdraw, json } = parsed.values
   const wrong = (message: string) => {
     io.stderr.write(`coatcheck keys: ${message}; see coatcheck keys --help\n`)
     return exit.usage
@@ -39,10 +43,11 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const work = Object.hasOwn(actions, action) ? actions[action as keyof typeof actions] : undefined
   if (work === undefined) return wrong(`unknown action ${JSON.stringify(action.slice(0, 80))}`)
   if (retire && action !== 'rotate') return wrong('--retire goes with rotate')
+  if (withdraw && action !== 'rotate') return wrong('--withdraw goes with rotate')
   if (retire && file !== undefined) return wrong('--retire needs session.absolute: use -c instead of --file')
   const ring = file === undefined ? ringOf(parsed.values.config, io) : { file: resolve(io.cwd, file) }
   if (ring === undefined) return exit.usage
-  const { status = exit.ok, lines, data } = work(ring, retire === true)
+  const { status = exit.ok, lines, data } = work(ring, { retire: retire === true, withdraw: withdraw === true })
   if (status !== exit.ok) io.stderr.write(`${lines.join('\n')}\n`)
   else io.stdout.write(json ? `${JSON.stringify(data, undefined, 2)}\n` : `${lines.join('\n')}\n`)
   return status
@@ -69,12 +74,13 @@ const actions = {
     return { lines: [`${file}: a new key ring with the key ${key.id}`], data: { file, key: shown(key) } }
   },
 
-  rotate({ file, absolute }: Ring, retire: boolean): Outcome {
+  rotate({ file, absolute }: Ring, { retire, withdraw }: { retire: boolean; withdraw: boolean }): Outcome {
     const options = retire && absolute !== undefined ? { retire: { absolute } } : {}
-    const { added, retired } = rotateKeyFile(file, { now: Date.now(), ...options })
+    const { added, retired } = rotateKeyFile(file, { now: Date.now(), withdraw, ...options })
     return {
       lines: [
         `${file}: ${added.id} seals from now on; running gateways take it up by themselves`,
+        ...(withdraw ? [`${file}: ${added.id} signs from now on; what other keys signed is believed no more`] : []),
         ...retired.map(({ id }) => `${file}: ${id} is retired`),
       ],
       data: { file, added: shown(added), retired: retired.map(shown) },

@@ -153,7 +153,7 @@ export function createRouteSchema(around: Surroundings) {
       'Who may call: `public`, `authenticated`, or demands on the user, which hold together: `{ roles: [admin], maxAge: 5m }`.',
     ),
     credential: credentialSchema(around)
-      .default('none')
+      .prefault('none')
       .describe(
         "What the upstream gets as `Authorization`: one of the user's tokens as it is (`access-token`, `id-token`), or one that works at this upstream only: `{ exchange: … }`, `{ mint: … }`.",
       ),

@@ -105,7 +105,7 @@ export function createKeyFile(file: string, keys: readonly RingKey[]): boolean {
 
 /** A complete key ring beside `file`, on the disk, readable by its owner only; gives its name. */
 export function draftKeyFile(file: string, keys: readonly RingKey[]): string {
-  const ring = keys.map(({ id, createdAt, key }) => ({ id, createdAt, key: Buffer.from(key).toString('base64url') }))
+  const ring = keys.map(({ key, ...named }) => ({ ...named, key: Buffer.from(key).toString('base64url') }))
   const draft = `${file}.${randomBytes(6).toString('hex')}`
   writeFileSync(draft, `${JSON.stringify({ version: 1, keys: ring }, undefined, 2)}\n`, {
     mode: 0o600,
@@ -130,12 +130,13 @@ function parseKeyFile(text: string, file: string): RingKey[] {
   if (ring?.version !== 1) throw broken('version is not 1')
   if (!Array.isArray(ring.keys) || ring.keys.length === 0) throw broken('it has no keys')
   const seen = new Set<string>()
-  return ring.keys.map((entry: { id?: unknown; key?: unknown; createdAt?: unknown }, index) => {
+  return ring.keys.map((entry: { id?: unknown; key?: unknown; createdAt?: unknown; withdraws?: unknown }, index) => {
     if (typeof entry?.id !== 'string' || !/^[\w-]{1,64}$/.test(entry.id) || seen.has(entry.id))
       throw broken(`keys[${index}].id`)
     seen.add(entry.id)
     const key = Buffer.from(String(entry.key), 'base64url')
     if (key.length !== 32) throw broken(`keys[${index}].key is not 32 bytes`)
-    return { id: entry.id, key, createdAt: String(entry.createdAt ?? '') }
+    const withdraws = entry.withdraws === true ? ({ withdraws: true } as const) : {}
+    return { id: entry.id, createdAt: String(entry.createdAt ?? ''), ...withdraws, key }
   })
 }

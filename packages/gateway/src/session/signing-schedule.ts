@@ -15,7 +15,7 @@ export const signingLead = 15 * 60_000
 /** The longest life of a token (`longestTtl` of the configuration), and a clock that is a little behind. */
 const outstanding = 20 * 60_000
 
-export type DatedKey = Pick<RingKey, 'id' | 'createdAt'>
+export type DatedKey = Omit<RingKey, 'key'>
 
 export interface SigningSchedule<Key extends DatedKey> {
   readonly signs: Key
@@ -23,8 +23,17 @@ export interface SigningSchedule<Key extends DatedKey> {
   readonly published: readonly Key[]
 }
 
-/** @param keys oldest first, at least one. A key without a readable date counts as old, and stays published. */
-export function signingSchedule<Key extends DatedKey>(keys: readonly Key[], now: number): SigningSchedule<Key> {
+/**
+ * A key that withdraws those before it signs at once, and they are published no more: whoever has seen them could sign as well.
+ * @param ring oldest first, at least one. A key without a readable date counts as old, and stays published.
+ */
+export function signingSchedule<Key extends DatedKey>(ring: readonly Key[], now: number): SigningSchedule<Key> {
+  const keys = ring.slice(
+    Math.max(
+      0,
+      ring.findLastIndex(({ withdraws }) => withdraws === true),
+    ),
+  )
   const begins = (at: number) =>
     at === 0 ? Number.NEGATIVE_INFINITY : Date.parse(keys[at]?.createdAt ?? '') + signingLead
   let at = keys.length - 1

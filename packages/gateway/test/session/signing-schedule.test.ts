@@ -80,3 +80,15 @@ test('PX7 ST2 a key that may be retired signs nothing, and is not missed', () =>
     { numRuns: 500 },
   )
 })
+
+test('PX7 a key that withdraws the others signs at once, and nothing that they signed is believed', () => {
+  const [first, second] = ringOf(0, 60 * minute)
+  const third = { id: 'key-2', createdAt: new Date(start + 61 * minute).toISOString(), withdraws: true } as const
+  const ring = [first, second, third].filter((key) => key !== undefined)
+  const { signs, published } = at(ring, start + 61 * minute)
+  expect([signs.id, ids(published)]).toEqual(['key-2', ['key-2']])
+  // The next rotation is an ordinary one again.
+  const next = { id: 'key-3', createdAt: new Date(start + 62 * minute).toISOString() }
+  const later = at([...ring, next], start + 62 * minute)
+  expect([later.signs.id, ids(later.published)]).toEqual(['key-2', ['key-2', 'key-3']])
+})

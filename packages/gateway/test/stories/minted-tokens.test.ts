@@ -234,6 +234,22 @@ describe('PX7 the keys', () => {
     expect((await jwksOf(world)).keys.map(({ kid }) => kid)).toEqual([[...kids].at(-1)])
   })
 
+  test('PX7 a ring that others may have seen: tokens signed by its keys are refused as soon as a service reads the keys', async () => {
+    await using world = await mintWorld()
+    const orders = verifyingUpstream(world, '/orders/list', ofGateway(world, 'orders'))
+    const browser = await world.signedIn()
+    await browser.fetch('/orders/list')
+    const [stolen] = orders.tokens
+    rotateKeyFile(join(world.folder, 'coatcheck.keys'), { now: world.clock.now(), withdraw: true })
+    world.clock.advance(5 * minute)
+    // Nobody was signed out, and the next token is of the new key.
+    expect((await browser.fetch('/orders/list')).status).toBe(200)
+    const { keys } = await jwksOf(world)
+    expect(keys.map(({ kid }) => kid)).toEqual([decodeProtectedHeader(bearerOf(world)).kid])
+    const answer = await fetch(`${world.upstream.url}/orders/list`, { headers: { authorization: `Bearer ${stolen}` } })
+    expect([answer.status, orders.refused.at(-1)]).toEqual([401, expect.stringContaining('JWKSNoMatchingKey')])
+  })
+
   test('PX7 several gateways on one ring sign with one key, also after a restart and with a ring from before', async () => {
     // As an earlier version wrote it: nothing in it says a word of signing.
     const ring = { version: 1, keys: [{ id: 'old-one', createdAt: '2025-01-01T00:00:00.000Z', key: 'k'.repeat(43) }] }

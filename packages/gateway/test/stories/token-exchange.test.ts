@@ -4,6 +4,7 @@ import { findLeaks } from '../../../testkit/src/canaries.ts'
 import { type ProviderRequest, providerPaths } from '../../../testkit/src/provider-api.ts'
 import { type ExchangeRules, exchangeGrant } from '../../../testkit/src/token-exchange.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
+import { keyClient } from './client-key.ts'
 import { openSocket, startSocketUpstream } from './sockets.ts'
 import { ofProvider, verifyingUpstream } from './verifying-upstream.ts'
 
@@ -353,6 +354,19 @@ describe('PX7 wherever the request goes', () => {
     for (const withheld of [await ask({}, '/asked/x'), await ask({ 'sec-coatcheck-forward': '1' }, '/orders/x')]) {
       expect([withheld.status, withheld.header('authorization')]).toEqual([200, undefined])
     }
+  })
+
+  test('PX7 AR1 with private_key_jwt the exchange carries an assertion of its own', async () => {
+    const { client, config } = keyClient('P-256')
+    await using world = await exchangeWorld({}, { ...(client && { client }), ...(config && { config }) })
+    const browser = await world.signedIn()
+    expect((await browser.fetch('/orders/echo')).status).toBe(200)
+    const [asked] = exchangesOf(world)
+    expect(asked?.headers.authorization).toBeUndefined()
+    expect(decodeJwt(asked?.params.get('client_assertion') ?? '')).toMatchObject({
+      iss: 'web-corp',
+      aud: world.provider.issuer,
+    })
   })
 
   test('PX7 AR1 with DPoP the exchange is proved, the new token is bound to the session’s key, and each request proves it', async () => {
