@@ -68,7 +68,7 @@ export function createServices(parts: {
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: createDpopProofs(now),
     exchanges: createExchanges({ log, now, providers, sessions }),
-    mint: createMint({ config, now, ring, sessions }),
+    mint: createMint({ config, now, providers, ring, sessions }),
     ring,
     cookies: createGatewayCookies(config.session),
     log,

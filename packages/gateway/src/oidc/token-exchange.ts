@@ -3,7 +3,7 @@ import type { ExchangeConfig } from '../config/schema.ts'
 import type { Tokens } from '../session/record.ts'
 import { bindingOf, bindsTokens, withProof } from './dpop-binding.ts'
 import { newDpopKey } from './dpop-key.ts'
-import { isProviderBroken } from './faults.ts'
+import { isProviderBroken, reasonOf } from './faults.ts'
 import type { ProviderLink } from './provider-link.ts'
 import { lifetime } from './token-requests.ts'
 
@@ -26,6 +26,8 @@ export type Exchanged =
   /** Nobody gets it: another target, another scope, another client, or an answer that can't be trusted. */
   | { readonly kind: 'refused'; readonly cause: unknown }
   | { readonly kind: 'provider-unavailable'; readonly cause: unknown }
+  /** The provider of the session is not there any more. */
+  | { readonly kind: 'login-required'; readonly cause: unknown }
 
 export const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
@@ -59,6 +61,7 @@ export async function exchange(
       return await oauth.processGenericTokenEndpointResponse(server, client, response)
     })
     checkExchanged(answer, tokens)
+    checkScope(answer.scope, scope)
     const dpopKey = bindingOf(link, answer, key)
     const obtainedAt = now()
     const token = {
@@ -69,7 +72,7 @@ export async function exchange(
     }
     return { kind: 'usable', token }
   } catch (cause) {
-    return { kind: kindOf(cause), cause }
+    return { kind: kindOf(cause), cause: withoutTokens(cause, tokens) }
   }
 }
 
@@ -83,8 +86,32 @@ function checkExchanged(answer: oauth.TokenEndpointResponse, { accessToken, idTo
   }
 }
 
+/**
+ * More than was asked for would let the upstream do with the user's rights what its route does not say. Less is allowed.
+ * @throws Error
+ * @see RFC 8693 §2.2.1
+ */
+function checkScope(granted: string | undefined, asked: string | undefined): void {
+  if (granted === undefined || asked === undefined) return
+  const allowed = new Set(asked.split(' '))
+  const more = granted.split(' ').filter((scope) => scope !== '' && !allowed.has(scope))
+  if (more.length > 0) throw new Error(`what was issued has scopes that were not asked for: ${more.join(' ')}`)
+}
+
+/** What is said of a cause goes to the log, and a provider may quote the token that it was shown. */
+function withoutTokens(cause: unknown, { accessToken, idToken, refreshToken = '' }: Tokens): unknown {
+  const said = reasonOf(cause)
+  const pieces = [accessToken, idToken, refreshToken].flatMap((token) => token.split('.'))
+  if (!pieces.some((piece) => piece.length >= leastPiece && said.includes(piece))) return cause
+  const code = cause instanceof oauth.ResponseBodyError && /^[a-z_]{1,40}$/.test(cause.error) ? cause.error : 'an error'
+  return new Error(`the provider answered ${code}; what it says of it repeats a token`)
+}
+
+/** Shorter ones are found in other words. */
+const leastPiece = 12
+
 /** @see RFC 8693 §2.2.2: a subject token that is no good is `invalid_request`; others say `invalid_grant` or `invalid_token` */
-function kindOf(error: unknown): Exclude<Exchanged['kind'], 'usable'> {
+function kindOf(error: unknown): Exclude<Exchanged['kind'], 'usable' | 'login-required'> {
   if (isProviderBroken(error)) return 'provider-unavailable'
   const code = error instanceof oauth.ResponseBodyError ? error.error : undefined
   if (code === 'access_denied') return 'denied'

@@ -59,5 +59,6 @@ function given(token: ExchangedToken): Credential {
 
 function refusalFor({ kind, cause }: NotUsable): Refusal {
   if (kind === 'provider-unavailable') return unavailable(cause)
+  if (kind === 'login-required') return new Refusal('login_required', { cause })
   return new Refusal(kind === 'denied' ? 'access_denied' : 'token_refused', { cause })
 }

@@ -1,5 +1,6 @@
 import type { ExchangeConfig } from '../config/schema.ts'
 import { reasonOf } from '../oidc/faults.ts'
+import { providerOf } from '../oidc/provider-of.ts'
 import type { Exchanged, ExchangedToken } from '../oidc/token-exchange.ts'
 import { printable } from '../protocol/printable.ts'
 import type { Services } from '../services.ts'
@@ -43,8 +44,8 @@ export function createExchanges(services: Pick<Services, 'log' | 'now' | 'provid
   const shared = new Map<string, ExchangedTokens>()
 
   async function ask({ id, record, tokens }: LiveSession, what: ExchangeConfig): Promise<Exchanged> {
-    const provider = providers.get(record.provider)
-    if (!provider) return { kind: 'refused', cause: 'the provider of the session is not configured any more' }
+    const provider = providerOf(providers, record)
+    if (!provider) return { kind: 'login-required', cause: 'the provider of the session is not configured any more' }
     const outcome = await provider.exchange(tokens, what)
     const event = outcome.kind === 'usable' ? 'authn_token_exchanged' : 'authn_token_exchange_failed'
     const { audience, resource } = what

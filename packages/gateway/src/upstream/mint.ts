@@ -4,6 +4,7 @@ import { groupsOf } from '../access/roles.ts'
 import type { EncryptionKey } from '../config/encryption-key.ts'
 import type { Config, MintConfig } from '../config/schema.ts'
 import { Refusal } from '../errors.ts'
+import { providerOf } from '../oidc/provider-of.ts'
 import type { Services } from '../services.ts'
 import type { LiveSession } from '../session/record.ts'
 import { createMintingKeys, type PublishedKey } from './minting-keys.ts'
@@ -23,6 +24,7 @@ const margin = 10_000
 
 interface Minted {
   readonly token: string
+  readonly kid: string
   /** Milliseconds since the epoch. */
   readonly until: number
 }
@@ -32,15 +34,15 @@ interface Minted {
  * that one answers or not. Short-lived, for one audience, and signed by a key that only signs.
  * @see RFC 9068 (JWT profile for access tokens)
  */
-export function createMint(services: Pick<Services, 'config' | 'now' | 'ring' | 'sessions'>): Mint {
-  const { config, now, ring, sessions } = services
+export function createMint(services: Pick<Services, 'config' | 'now' | 'providers' | 'ring' | 'sessions'>): Mint {
+  const { config, now, providers, ring, sessions } = services
   const keys = createMintingKeys(ring, now)
-  const claimsOf = createClaims(config, sessions.handleOf)
+  const claimsOf = createClaims(config, providers, sessions.handleOf)
   const shared = new Map<string, MintedToken>()
 
   async function make(mint: MintConfig, session: LiveSession): Promise<Minted> {
     const at = now()
-    // No token of a session outlives it by its times; what ends it before is not waited for longer than `ttl`.
+    // No token outlives the longest that its session may live; what ends that before is not waited for longer than `ttl`.
     const exp = Math.floor(Math.min(at + mint.ttl, session.record.absoluteExpiresAt) / 1000)
     const { kid, key } = keys.signer()
     const claims = { ...claimsOf(session, mint), iat: Math.floor(at / 1000), exp }
@@ -48,7 +50,7 @@ export function createMint(services: Pick<Services, 'config' | 'now' | 'ring' | 
       .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid })
       .sign(key)
     const token = mint.encryptTo === undefined ? signed : await encrypted(signed, mint.encryptTo)
-    return { token, until: exp * 1000 - Math.min(margin, mint.ttl / 2) }
+    return { token, kid, until: exp * 1000 - Math.min(margin, mint.ttl / 2) }
   }
 
   function createTokens(mint: MintConfig): MintedToken {
@@ -57,7 +59,9 @@ export function createMint(services: Pick<Services, 'config' | 'now' | 'ring' | 
     const underWay = new WeakMap<LiveSession, Promise<string>>()
     return (session) => {
       const known = held.get(session)
-      if (known !== undefined && now() < known.until) return known.token
+      const at = now()
+      // A key that was withdrawn: upstreams refuse what it signed, and the user would be refused with it.
+      if (known !== undefined && at < known.until && keys.isPublished(known.kid, at)) return known.token
       const running = underWay.get(session)
       if (running) return running
       const flight = make(mint, session)
@@ -100,13 +104,13 @@ export function issuerOf({ origin, basePath }: Pick<Config, 'origin' | 'basePath
   return origin + basePath
 }
 
-function createClaims(config: Config, handleOf: Services['sessions']['handleOf']) {
+function createClaims(config: Config, providers: Services['providers'], handleOf: Services['sessions']['handleOf']) {
   const iss = issuerOf(config)
   const several = new Set(Object.values(config.providers).map(({ issuer }) => issuer)).size > 1
 
   return ({ id, record }: LiveSession, { audience, claims }: MintConfig) => {
     const { acr, attributes, authenticatedAt, provider, roles, scopes = [], subject } = record
-    const client = config.providers[provider]
+    const client = providerOf(providers, record)?.config
     if (client === undefined) {
       throw new Refusal('login_required', {
         cause: `the provider ${provider} of the session is not configured any more`,

@@ -17,6 +17,8 @@ export interface PublishedKey {
 export interface MintingKeys {
   /** The key that signs now. */
   signer(): { readonly kid: string; readonly key: KeyObject }
+  /** Whether upstreams are told of a key; as of a second ago at most, since a look at the ring is I/O. */
+  isPublished(kid: string, now: number): boolean
   /** What upstreams need to check every token that may be under way, or soon will. */
   published(): PublishedKey[]
 }
@@ -41,7 +43,17 @@ export function createMintingKeys(ring: KeyRing, now: () => number): MintingKeys
     return fresh
   }
 
+  let looked = Number.NEGATIVE_INFINITY
+  let known = new Set<string>()
+
   return {
+    isPublished(kid, at) {
+      if (Math.abs(at - looked) >= 1000) {
+        looked = at
+        known = new Set(signingSchedule(ring.keys, at).published.map(({ id }) => id))
+      }
+      return known.has(kid)
+    },
     signer: () => keyOf(signingSchedule(ring.keys, now()).signs.id),
     published: () => signingSchedule(ring.keys, now()).published.map(({ id }) => keyOf(id).jwk),
   }

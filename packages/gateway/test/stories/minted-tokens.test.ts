@@ -155,6 +155,19 @@ describe('PX7 a token of the gateway for each upstream', () => {
     expect(new Set(subjects).size).toBe(2)
   })
 
+  test('PX7 a provider that became another one: its name in the configuration makes nobody the user of that name there', async () => {
+    await using world = await mintWorld({ store: 'lmdb', providers: ['corp', 'partner'] })
+    const browser = world.browser()
+    await browser.signIn({ as: 'ada', provider: 'partner' })
+    expect((await browser.fetch('/orders/echo')).status).toBe(200)
+    const before = world.upstream.requests.length
+    await world.stopGateway()
+    const issuer = { issuer: world.providerNamed('corp').issuer }
+    await world.startGateway({ providers: { partner: issuer } } as never)
+    expect((await browser.fetch('/orders/echo')).json()).toMatchObject({ status: 401, code: 'login_required' })
+    expect(world.upstream.requests).toHaveLength(before)
+  })
+
   test('PX7 no token outlives the session by its times; after sign-out none is made', async () => {
     await using world = await mintWorld({ config: { session: { idle: '1h', absolute: '1h' } } })
     const browser = await world.signedIn()
@@ -248,6 +261,19 @@ describe('PX7 the keys', () => {
     expect(keys.map(({ kid }) => kid)).toEqual([decodeProtectedHeader(bearerOf(world)).kid])
     const answer = await fetch(`${world.upstream.url}/orders/list`, { headers: { authorization: `Bearer ${stolen}` } })
     expect([answer.status, orders.refused.at(-1)]).toEqual([401, expect.stringContaining('JWKSNoMatchingKey')])
+  })
+
+  test('PX7 a token that is still held is not sent once its key was withdrawn: no upstream refuses a user for that', async () => {
+    await using world = await mintWorld()
+    const stock = verifyingUpstream(world, '/stock/list', ofGateway(world, 'stock'))
+    const browser = await world.signedIn()
+    await browser.fetch('/stock/list')
+    rotateKeyFile(join(world.folder, 'coatcheck.keys'), { now: world.clock.now(), withdraw: true })
+    // The token would be good for five minutes; a service that starts now knows the new key only.
+    world.clock.advance(2_000)
+    const started = verifyingUpstream(world, '/stock/started', ofGateway(world, 'stock'))
+    expect((await browser.fetch('/stock/started')).status).toBe(200)
+    expect([started.refused, new Set([...stock.tokens, ...started.tokens]).size]).toEqual([[], 2])
   })
 
   test('PX7 several gateways on one ring sign with one key, also after a restart and with a ring from before', async () => {

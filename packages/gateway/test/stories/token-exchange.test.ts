@@ -199,6 +199,29 @@ describe('PX7 a token of the provider for each upstream', () => {
     expect((await browser.fetch('/orders/echo')).status).toBe(401)
     expect(world.upstream.requests).toHaveLength(before)
   })
+
+  test('PX7 a refresh in another process: what was exchanged for the access token of before is used no more', async () => {
+    await using world = await exchangeWorld({ silent: true }, { store: 'lmdb' })
+    await using other = await world.anotherGateway()
+    const browser = await world.signedIn()
+    await browser.fetch('/orders/echo')
+    const old = bearerOf(world)
+    // The access token is over after ten minutes; the other process renews it. This one's token says nothing of an end.
+    world.clock.advance(11 * minute)
+    await other.fetch(browser, '/plain/echo')
+    const renewed = bearerOf(world)
+    await browser.fetch('/orders/echo')
+    expect(bearerOf(world)).not.toBe(old)
+    expect(
+      exchangesOf(world)
+        .map(({ params }) => params.get('subject_token'))
+        .at(-1),
+    ).toBe(renewed)
+    const refreshes = world.provider
+      .at(providerPaths.token)
+      .filter(({ params }) => params.get('grant_type') === 'refresh_token')
+    expect(refreshes).toHaveLength(1)
+  })
 })
 
 describe('PX7 when the provider will not', () => {
@@ -285,6 +308,58 @@ describe('PX7 when the provider will not', () => {
     expect(world.upstream.requests).toEqual([])
   })
 
+  test.each([
+    ['more than was asked for', 'read write', 502],
+    ['nothing in common with it', 'admin', 502],
+    ['what was asked for', 'read', 200],
+    ['less', '', 200],
+    ['no word', undefined, 200],
+  ])('PX7 the scope of the answer is %s: %j is %i', async (_, scope, status) => {
+    await using world = await exchangeWorld()
+    const browser = await world.signedIn()
+    world.provider.tamper(providerPaths.token, (body) => JSON.stringify({ ...JSON.parse(body), scope }))
+    const answer = await browser.fetch('/read/echo')
+    expect([answer.status, world.upstream.requests.length]).toEqual([status, status === 200 ? 1 : 0])
+    if (status === 200) return
+    expect(answer.json()).toMatchObject({ code: 'token_refused' })
+    expect(world.log.events('authn_token_exchange_failed')).toMatchObject([
+      { reason: expect.stringContaining('scopes that were not asked for') },
+    ])
+    // A route that asks for no scope leaves that to the provider.
+    expect((await browser.fetch('/orders/echo')).status).toBe(200)
+  })
+
+  test('PX7 LG2 a provider that repeats the token in its complaint: it is in no line of the log and in no answer', async () => {
+    await using world = await exchangeWorld()
+    const browser = await world.signedIn()
+    await browser.fetch('/plain/echo')
+    const token = bearerOf(world)
+    const complaint = { error: 'invalid_target', error_description: `no target for ${token}` }
+    world.provider.failAs(400, complaint, providerPaths.token)
+    const answer = await browser.fetch('/orders/echo')
+    expect(answer.json()).toMatchObject({ status: 502, code: 'token_refused' })
+    expect(answer.text).not.toContain(token)
+    expect(world.log.text()).not.toContain(token)
+    expect(world.log.events('authn_token_exchange_failed')).toMatchObject([
+      { reason: expect.stringContaining('invalid_target') },
+    ])
+  })
+
+  test('PX7 a provider that became another one is not shown the access token of the one before', async () => {
+    await using world = await exchangeWorld({}, { store: 'lmdb', providers: ['corp', 'partner'] })
+    const browser = world.browser()
+    await browser.signIn({ as: 'ada', provider: 'partner' })
+    await world.stopGateway()
+    await world.startGateway({ providers: { partner: { issuer: world.provider.issuer } } } as never)
+    const before = world.provider.tokenRequests
+    expect((await browser.fetch('/orders/echo')).json()).toMatchObject({ status: 401, code: 'login_required' })
+    // Nor the refresh token, once that is over.
+    world.clock.advance(11 * minute)
+    expect((await browser.fetch('/orders/echo')).json()).toMatchObject({ status: 401, code: 'login_required' })
+    expect(world.provider.tokenRequests).toBe(before)
+    expect(world.upstream.requests).toEqual([])
+  })
+
   test('PX7 a provider that hands back the token it was shown: the upstream gets no token for all the others', async () => {
     await using world = await exchangeWorld()
     const browser = await world.signedIn()
@@ -309,6 +384,19 @@ describe('PX7 wherever the request goes', () => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => browser.fetch('/orders/list')))
     expect(answers.map(({ status }) => status)).toEqual(new Array(10).fill(200))
     expect(exchangesOf(world)).toHaveLength(2)
+  })
+
+  test('PX7 PX8 an upstream that refuses every token: one renewal and one repetition, then its 401, and no storm', async () => {
+    await using world = await exchangeWorld()
+    const browser = await world.signedIn()
+    world.upstream.on('/orders/no', ({ response }) => void response.writeHead(401).end('mine'))
+    for (let at = 0; at < 5; at++) {
+      const answer = await browser.fetch('/orders/no')
+      expect([answer.status, answer.text]).toEqual([401, 'mine'])
+    }
+    const grants = world.provider.at(providerPaths.token).map(({ params }) => params.get('grant_type'))
+    expect(grants).toEqual(['authorization_code', exchangeGrant, 'refresh_token', exchangeGrant])
+    expect(world.upstream.requests).toHaveLength(6)
   })
 
   test('PX7 PX10 the handshake of a WebSocket and an event stream carry the token', async () => {
