@@ -18,6 +18,8 @@ import type { Clock, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
 import { createSignals } from './signals/signals.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
+import { createExchanges } from './upstream/exchange.ts'
+import { createMint } from './upstream/mint.ts'
 import type { Metrics, ProviderMetrics } from './watch/metrics.ts'
 import { openPlaces } from './watch/places.ts'
 
@@ -65,6 +67,8 @@ export function createServices(parts: {
     revocation,
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: createDpopProofs(now),
+    exchanges: createExchanges({ log, now, providers, sessions }),
+    mint: createMint({ config, now, providers, ring, sessions }),
     ring,
     cookies: createGatewayCookies(config.session),
     log,

@@ -127,6 +127,11 @@ export const errors = {
     title: 'Something went wrong',
     hint: 'The gateway failed. Its log has the cause under this request id.',
   },
+  token_refused: {
+    status: 502,
+    title: 'No token for the API',
+    hint: 'The identity provider issues no token for this API. The log of the gateway says why; its configuration, or the one of the provider, has to change.',
+  },
   upstream_unavailable: { status: 502, title: 'The API can not be reached', hint: 'Try again shortly.' },
   provider_unavailable: {
     status: 503,

@@ -11,6 +11,7 @@ import { createSessionInfo } from './session/session-info.ts'
 import { createBackchannelLogout } from './signals/backchannel-logout.ts'
 import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
 import { createGlobalTokenRevocation } from './signals/global-token-revocation.ts'
+import { createJwks } from './upstream/jwks.ts'
 
 /**
  * The gateway's own endpoints, below `basePath`: one row each. A path that is not here is 404, a method 405; there are no
@@ -35,6 +36,7 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
     { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, handle: createGlobalTokenRevocation(services) },
     { path: '/signals',    methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: services.signals.push },
     { path: '/logout',     methods: ['POST'],   csrf: 'header-or-form', maxBody: 1024, handle: createLogout(services) },
+    { path: '/jwks.json',  methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createJwks(services) },
     { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
     { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },
     { path: '/sessions/*', methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOne },

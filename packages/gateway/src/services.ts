@@ -10,6 +10,8 @@ import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
 import type { Signals } from './signals/signals.ts'
 import type { DpopProofs } from './upstream/dpop-proofs.ts'
+import type { Exchanges } from './upstream/exchange.ts'
+import type { Mint } from './upstream/mint.ts'
 import type { PlaceOf } from './watch/places.ts'
 import type { Tally } from './watch/tally.ts'
 
@@ -22,6 +24,8 @@ export interface Services {
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs
+  readonly exchanges: Exchanges
+  readonly mint: Mint
   readonly revocation: TokenRevocation
   readonly signals: Signals
   readonly ring: KeyRing

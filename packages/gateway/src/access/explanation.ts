@@ -1,4 +1,4 @@
-import type { Config, Demand, RouteConfig } from '../config/schema.ts'
+import type { Config, CredentialConfig, Demand, RouteConfig } from '../config/schema.ts'
 import { readTarget } from '../protocol/target.ts'
 import type { SessionRecord } from '../session/record.ts'
 import { createPolicy } from './policy.ts'
@@ -155,10 +155,19 @@ function demandsOf({ roles, groups, scopes, claims = {}, acr, maxAge }: Demand):
 function endOf(route: RouteConfig, target: string): string {
   if (route.static !== undefined) return `a file of ${route.static}, or its index.html`
   const path = route.stripPrefix === undefined ? target : target.slice(route.stripPrefix.length) || '/'
-  const credential = route.credential === 'none' ? 'no credential' : `the credential ${describe(route.credential)}`
+  const credential = route.credential === 'none' ? 'no credential' : describe(route.credential)
   return `forwarded to ${route.upstream}${path.startsWith('/') ? path : `/${path}`} with ${credential}`
 }
 
-function describe(credential: unknown): string {
-  return typeof credential === 'string' ? credential : JSON.stringify(credential)
+function describe(credential: CredentialConfig): string {
+  if (typeof credential === 'string') return `the credential ${credential}`
+  if (credential.kind === 'exchange') {
+    const { audience, resource, scope } = credential.exchange
+    const forWhom = [audience, resource].filter((one) => one !== undefined).join(' at ')
+    return `a token of the provider's for ${forWhom}${scope === undefined ? '' : `, scope ${scope}`} (exchange)`
+  }
+  const { audience, ttl, claims, encryptTo } = credential.mint
+  const says = claims.length === 0 ? '' : `, with ${claims.join(', ')}`
+  const sealed = encryptTo === undefined ? '' : `, encrypted by ${encryptTo.algorithm}`
+  return `a token of the gateway's own for ${audience}, good for ${ttl / 1000} s${says}${sealed} (mint)`
 }

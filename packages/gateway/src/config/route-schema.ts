@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { handshakeOrigin, upstream } from './addresses.ts'
+import { credentialSchema } from './credential-schema.ts'
 import { duration, size } from './quantities.ts'
 import { settle } from './settle.ts'
 import { refuseForStatic } from './static-route.ts'
@@ -151,10 +152,11 @@ export function createRouteSchema(around: Surroundings) {
     access: accessSchema.describe(
       'Who may call: `public`, `authenticated`, or demands on the user, which hold together: `{ roles: [admin], maxAge: 5m }`.',
     ),
-    credential: z
-      .enum(['none', 'access-token', 'id-token'])
-      .default('none')
-      .describe("What the upstream gets as `Authorization: Bearer`, of the signed-in user's tokens."),
+    credential: credentialSchema(around)
+      .prefault('none')
+      .describe(
+        "What the upstream gets as `Authorization`: one of the user's tokens as it is (`access-token`, `id-token`), or one that works at this upstream only: `{ exchange: … }`, `{ mint: … }`.",
+      ),
     csrf: z
       .enum(['header', 'same-origin', 'off'])
       .default('header')

@@ -1,5 +1,6 @@
 import type { core } from 'zod'
 import { isLoopback } from './addresses.ts'
+import { isProvidersToken } from './credential-schema.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
@@ -29,7 +30,7 @@ function reviewSession({ session }: Sections, { sound, problem }: Review): void 
 function reviewProviders({ providers, defaultProvider, routes }: Sections, review: Review): void {
   const { sound, problem } = review
   if (typeof providers !== 'object' || providers === null) return
-  const handsOut = sound([], 'routes') && routes.some(({ credential }) => credential === 'access-token')
+  const handsOut = sound([], 'routes') && routes.some(({ credential }) => isProvidersToken(credential))
   for (const [name, provider] of Object.entries(providers)) {
     reviewProvider(['providers', name], provider, review)
     if (handsOut) reviewBinding(['providers', name], provider, review)

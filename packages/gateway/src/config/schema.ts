@@ -220,6 +220,7 @@ export type Sections = z.output<ReturnType<typeof createSections>>
 export type Config = z.output<typeof configSchema>
 export type ProviderConfig = z.output<typeof providerSchema>
 export type RouteConfig = z.output<typeof routeSchema>
+export type { CredentialConfig, ExchangeConfig, MintConfig } from './credential-schema.ts'
 export type { Demand } from './route-schema.ts'
 export type RoleRule = Config['roles'][number]
 export type SignalsConfig = Config['signals']

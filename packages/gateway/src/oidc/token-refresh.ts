@@ -9,6 +9,7 @@ import type { SessionId } from '../session/store.ts'
 import type { ClaimsNow } from './claims-now.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
 import { ProviderFault } from './provider-fault.ts'
+import { providerOf } from './provider-of.ts'
 
 export type TokenRefresh =
   | { readonly kind: 'refreshed'; readonly session: LiveSession }
@@ -51,7 +52,7 @@ export function createTokenRefresh(
   async function fly(session: LiveSession, shown: string): Promise<TokenRefresh> {
     // The cookie was good when the request came: waiting for another process may outlast its grace.
     const cookie: Shown = { value: shown, arrivedAt: now() }
-    const provider = providers.get(session.record.provider)
+    const provider = providerOf(providers, session.record)
     if (!provider || session.tokens.refreshToken === undefined) {
       return { kind: 'login-required', cause: 'the access token expired and there is no refresh token' }
     }

@@ -1,4 +1,5 @@
 import { createStay } from '../access/stay.ts'
+import { isProvidersToken } from '../config/credential-schema.ts'
 import type { RouteConfig } from '../config/schema.ts'
 import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
@@ -36,7 +37,7 @@ export function createForward(
     defaults: securityDefaults({ https: origin.protocol === 'https:', host: origin.host }),
     pageDefaults,
     add: [],
-    heardNonce: route.credential === 'access-token' ? (nonce) => dpopProofs.nonces.learn(upstream, nonce) : undefined,
+    heardNonce: isProvidersToken(route.credential) ? (nonce) => dpopProofs.nonces.learn(upstream, nonce) : undefined,
   }
   const fixed = ['X-Forwarded-Proto', origin.protocol.slice(0, -1), 'X-Forwarded-Host', origin.host]
 

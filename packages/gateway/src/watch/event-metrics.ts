@@ -10,6 +10,7 @@ export const eventCounters = {
   sessions_unknown: { help: 'Cookies that are of no session, or carry a wrong secret.', labels: [] },
   sign_ins: { help: 'Sign-ins that came back from a provider, by result.', labels: ['provider', 'result'] },
   refreshes: { help: 'Refreshes of access tokens, by result.', labels: ['provider', 'result'] },
+  token_exchanges: { help: 'Tokens for upstreams asked of a provider, by result.', labels: ['provider', 'result'] },
   token_revocations: { help: 'Tokens to be revoked at their provider, by result.', labels: ['provider', 'result'] },
   provider_logouts: { help: 'Logouts that a provider asked for.', labels: ['provider', 'channel'] },
   signals: { help: 'Security events of transmitters (Shared Signals), by what became of them.', labels: ['outcome'] },
@@ -37,6 +38,8 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   authn_token_reuse: ({ provider }) => ['refreshes', { provider, result: 'reuse' }],
   provider_unavailable: ({ provider, during }) =>
     during === 'refresh' ? ['refreshes', { provider, result: 'unavailable' }] : undefined,
+  authn_token_exchanged: ({ provider }) => ['token_exchanges', { provider, result: 'success' }],
+  authn_token_exchange_failed: ({ provider, outcome }) => ['token_exchanges', { provider, result: outcome }],
   authn_token_revoked: ({ provider }) => ['token_revocations', { provider, result: 'done' }],
   authn_token_revocation_queued: ({ provider }) => ['token_revocations', { provider, result: 'queued' }],
   authn_token_revocation_refused: ({ provider }) => ['token_revocations', { provider, result: 'refused' }],

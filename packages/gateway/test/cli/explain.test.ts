@@ -82,3 +82,26 @@ test('explain: wrong usage and a broken configuration are told on one line each,
     stderr: expect.stringContaining('other.yaml:1: cannot be read'),
   })
 })
+
+test('PX7 explain: for whom a token is made, by whom, and what it says', async () => {
+  const told = async (credential: string) => {
+    const text = yaml.replace(
+      '    access: authenticated\n',
+      `    access: authenticated\n    credential: ${credential}\n`,
+    )
+    const key =
+      '{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}'
+    using folder = configFolder({ 'coatcheck.yaml': text, 'orders.jwk': key })
+    const { stdout } = await output(run, ['GET', '/api/users'], folder.path)
+    return /with (.*)\n/.exec(stdout)?.[1]
+  }
+  expect(await told('{ exchange: { audience: orders, resource: "https://o.example/", scope: read } }')).toBe(
+    "a token of the provider's for orders at https://o.example/, scope read (exchange)",
+  )
+  expect(await told('{ mint: { audience: orders } }')).toBe(
+    "a token of the gateway's own for orders, good for 60 s, with roles (mint)",
+  )
+  expect(await told('{ mint: { audience: orders, ttl: 5m, claims: [], encryptTo: { file: orders.jwk } } }')).toBe(
+    "a token of the gateway's own for orders, good for 300 s, encrypted by ECDH-ES+A256KW (mint)",
+  )
+})
