@@ -3,6 +3,7 @@ import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import { transmittersOf } from './config/signals-schema.ts'
 import type { EventLog } from './event-log.ts'
+import { createLimits } from './limits/limits.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
 import { createRevocationQueue } from './oidc/revocation-queue.ts'
@@ -60,6 +61,7 @@ export function createServices(parts: {
       timeouts: config.session,
       max: config.session.streams.max,
     }),
+    limits: createLimits({ config, now, log, handleOf: sessions.handleOf }),
     providers,
     refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
     revocation,

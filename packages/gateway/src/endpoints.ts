@@ -21,7 +21,7 @@ export interface Endpoints {
 
 /** Looks a request up in the table of our own endpoints, and runs what it finds. */
 export function createEndpoints(services: Services): Endpoints {
-  const { config } = services
+  const { config, limits } = services
   const base = config.basePath
   const find = createRouteMap<EndpointRow>(endpointRows(services))
   const refuse = createRefuser(services)
@@ -32,11 +32,18 @@ export function createEndpoints(services: Services): Endpoints {
     if (match.kind === 'method-not-allowed')
       throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
     const row = match.route
+    limits.admit(row.limit, request)
     checkCsrf(row, request)
     return { kind: 'endpoint', maxBody: row.maxBody, run: (body) => run(row, request, body) }
   }
 
   async function run(row: EndpointRow, request: GatewayRequest, body: Uint8Array): Promise<Respond | Streaming> {
+    const answer = await handle(row, request, body)
+    if (answer.kind === 'respond') limits.answered(row.limit, request, answer.status)
+    return answer
+  }
+
+  async function handle(row: EndpointRow, request: GatewayRequest, body: Uint8Array): Promise<Respond | Streaming> {
     try {
       const parameters = new URLSearchParams(request.query)
       const name = row.path.endsWith('/*') ? request.path.slice(base.length + row.path.length - 1) : ''

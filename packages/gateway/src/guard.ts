@@ -37,7 +37,7 @@ export interface Guard {
  * CSRF comes before the session, so that a page of another site learns nothing about who is signed in.
  */
 export function createGuard(services: Services): Guard {
-  const { config, cookies, log, newRequestId, now, sessions } = services
+  const { config, cookies, limits, log, newRequestId, now, sessions } = services
   const origin = new URL(config.origin)
   const isTrusted = createTrustedProxies(config.trustedProxies)
   const endpoints = createEndpoints(services)
@@ -86,6 +86,7 @@ export function createGuard(services: Services): Guard {
     }
     route.handshake?.(request)
     if (route.access === 'public') {
+      route.limit?.(request, undefined)
       checkCsrf(route, request)
       return route.carryOut(request, undefined)
     }
@@ -128,11 +129,13 @@ export function createGuard(services: Services): Guard {
     opened: Opened,
   ): Decision | Promise<Decision> {
     if (opened.kind !== 'live') {
+      if (opened.kind === 'unknown' && request.cookie !== undefined) limits.missed(request, true)
       if (navigation) return endpoints.signInPage(request)
       throw new Refusal(opened.kind === 'ended' ? 'session_expired' : 'login_required')
     }
     if (navigation) checkCsrf(route, request)
     const { session } = opened
+    route.limit?.(request, session)
     const objection = route.policy.check(session.record, now())
     if (objection?.kind === 'denied') throw new Refusal('access_denied', { cause: objection.reason })
     if (objection?.kind === 'step-up') return askStepUp(config, request, objection.shortfall)

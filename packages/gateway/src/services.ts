@@ -1,5 +1,6 @@
 import type { Config } from './config/schema.ts'
 import type { EventLog } from './event-log.ts'
+import type { Limits } from './limits/limits.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
 import type { TokenRevocation } from './oidc/token-revocation.ts'
@@ -19,6 +20,7 @@ export interface Services {
   readonly store: SessionStore
   readonly sessions: Sessions
   readonly liveStreams: LiveStreams
+  readonly limits: Limits
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs
