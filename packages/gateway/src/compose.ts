@@ -2,6 +2,7 @@ import { decidingClaims } from './access/attributes.ts'
 import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import { transmittersOf } from './config/signals-schema.ts'
+import { createDecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
 import { createLimits } from './limits/limits.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
@@ -70,6 +71,7 @@ export function createServices(parts: {
     ring,
     cookies: createGatewayCookies(config.session),
     log,
+    decisions: createDecisionLog({ config, log, sessions }),
     tally: metrics.tally,
     now,
     placeOf: openPlaces(config.watch.geo?.file),

@@ -23,7 +23,7 @@ export interface Endpoints {
 export function createEndpoints(services: Services): Endpoints {
   const { config, limits } = services
   const base = config.basePath
-  const find = createRouteMap<EndpointRow>(endpointRows(services))
+  const find = createRouteMap(endpointRows(services).map((row) => ({ ...row, named: { route: base + row.path } })))
   const refuse = createRefuser(services)
 
   function decide(request: GatewayRequest): Decision {
@@ -32,6 +32,7 @@ export function createEndpoints(services: Services): Endpoints {
     if (match.kind === 'method-not-allowed')
       throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
     const row = match.route
+    request.named = row.named
     limits.admit(row.limit, request)
     checkCsrf(row, request)
     return { kind: 'endpoint', maxBody: row.maxBody, run: (body) => run(row, request, body) }
@@ -44,12 +45,13 @@ export function createEndpoints(services: Services): Endpoints {
   }
 
   async function handle(row: EndpointRow, request: GatewayRequest, body: Uint8Array): Promise<Respond | Streaming> {
+    const parameters = new URLSearchParams(request.query)
+    const name = row.path.endsWith('/*') ? request.path.slice(base.length + row.path.length - 1) : ''
+    const given = { ...request, parameters, name, body }
     try {
-      const parameters = new URLSearchParams(request.query)
-      const name = row.path.endsWith('/*') ? request.path.slice(base.length + row.path.length - 1) : ''
-      return await row.handle({ ...request, parameters, name, body })
+      return await row.handle(given)
     } catch (error) {
-      return refuse(error, request.head, request.requestId, request)
+      return refuse(error, request.head, request.requestId, given)
     }
   }
 

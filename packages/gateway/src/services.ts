@@ -1,4 +1,5 @@
 import type { Config } from './config/schema.ts'
+import type { DecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
 import type { Limits } from './limits/limits.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
@@ -29,6 +30,7 @@ export interface Services {
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog
+  readonly decisions: DecisionLog
   readonly tally: Tally
   readonly now: Clock
   readonly placeOf: PlaceOf

@@ -72,12 +72,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     answers: tally.answers,
     client: config.upstreamClient,
-    unavailable: (code, { navigation, requestId }, retryAfter) =>
-      failure(code, {
+    unavailable: (code, { navigation, request, requestId }, retryAfter) => {
+      if (request) services.decisions.refused(code, undefined, { head: request.head, requestId, request })
+      return failure(code, {
         html: navigation,
         requestId,
         ...(retryAfter !== undefined && { headers: ['Retry-After', String(retryAfter)] }),
-      }),
+      })
+    },
     pools: config.routes.flatMap((route) => poolSettingsOf(route) ?? []),
   })
   const tunneler = createTunneler({

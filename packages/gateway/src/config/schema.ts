@@ -197,6 +197,12 @@ function createSections(around: Surroundings) {
           .enum(['debug', 'info', 'warn', 'error', 'silent'])
           .default('info')
           .describe('The least that is logged.'),
+        decisions: z
+          .enum(['refused', 'all'])
+          .default('refused')
+          .describe(
+            'What becomes of requests, by request id, for `coatcheck explain --request`: of those that are refused, or of all.',
+          ),
       })
       .prefault({})
       .describe('The log, as JSON lines on standard output.'),

@@ -17,7 +17,8 @@ export async function openOrRefuse(
 ): Promise<Opened | undefined> {
   if (request.cookie === undefined) return undefined
   const opened = await open(sessions, request.cookie)
-  if (opened.kind === 'unknown') limits.missed(request, throttled === 'refuse')
+  if (opened.kind === 'live') request.session = opened.session
+  else if (opened.kind === 'unknown') limits.missed(request, throttled === 'refuse')
   return opened
 }
 
