@@ -6,7 +6,7 @@ import { Refusal } from './errors.ts'
 import { endpointRows } from './gateway.ts'
 import { redirect } from './oidc/redirect.ts'
 import { csrfRefusal, eventSourceRefusal, formPostRefusal } from './protocol/csrf.ts'
-import { isPrefetch } from './protocol/navigation.ts'
+import { isForeignSubresource, isPrefetch } from './protocol/navigation.ts'
 import { bouncePage } from './protocol/page.ts'
 import { createRefuser } from './refuse.ts'
 import type { GatewayRequest } from './request.ts'
@@ -33,6 +33,8 @@ export function createEndpoints(services: Services): Endpoints {
       throw new Refusal('method_not_allowed', { headers: ['Allow', match.allow] })
     const row = match.route
     request.named = row.named
+    // Not counted: else any page on the web could use up the sign-ins of an office, by images that one of it looks at.
+    if (row.limit === 'sign-in' && isForeignSubresource(request.fields)) throw new Refusal('login_not_navigation')
     limits.admit(row.limit, request)
     checkCsrf(row, request)
     return { kind: 'endpoint', maxBody: row.maxBody, run: (body) => run(row, request, body) }

@@ -3,6 +3,9 @@ import { rate } from './quantities.ts'
 
 const expected = 'write { requests: 300, per: 1m }, or off'
 
+/** Of a guess its time is kept, of the others a number. */
+const mostGuesses = 1000
+
 /** How often who may ask; what each one counts. */
 export function createLimitsSchema() {
   const settings = z.strictObject({
@@ -12,7 +15,7 @@ export function createLimitsSchema() {
     notifications: orOff(300).describe(
       'Broken or forged logout tokens, revocations and security events, by address. Good ones are not counted.',
     ),
-    guesses: orOff(50).describe(
+    guesses: orOff(50, mostGuesses).describe(
       'Requests whose session cookie is of no session, by address. Beyond it they are 429; sessions are not touched.',
     ),
   })
@@ -22,9 +25,9 @@ export function createLimitsSchema() {
 
 const allOff = { signIn: 'off', notifications: 'off', guesses: 'off' } as const
 
-function orOff(requests: number) {
+function orOff(requests: number, most?: number) {
   return z
-    .union([rate(), z.literal('off')], { error: expected })
+    .union([rate(most), z.literal('off')], { error: expected })
     .meta({ title: 'rate, or `off`' })
     .prefault({ requests, per: '1m' })
 }

@@ -27,13 +27,13 @@ export function size({ min = '0b', max = '1024gb' }: Range = {}) {
 }
 
 /** `{ requests: 100, per: 1m }`: so many at once, and then as many again in each `per`. */
-export function rate() {
-  const expected = 'write a whole number from 1 to 1000000'
+export function rate(most = 1_000_000) {
+  const expected = `write a whole number from 1 to ${most}`
   const shape = z.strictObject({
     requests: z
       .int({ error: expected })
       .min(1, { error: expected })
-      .max(1_000_000, { error: expected })
+      .max(most, { error: expected })
       .describe('How many.'),
     per: duration({ max: '1h' }).prefault('1m').describe('In how long.'),
   })

@@ -3,6 +3,9 @@ import type { Clock } from '../session/store.ts'
 import { heldKeys, type Rate } from './buckets.ts'
 import { createFirstIn } from './first-in.ts'
 
+/** Times that are kept in all: 8 MB of numbers. With a high limit fewer networks are remembered, and memory stays bounded. */
+const heldTimes = 1_000_000
+
 /** Counts the cookies that are of no session, or carry a wrong secret, by where they came from. */
 export interface Guesses {
   /** One more from this network. Milliseconds until a further one is heard out; 0: this one is. */
@@ -16,7 +19,7 @@ export interface Guesses {
  * and keeps it from being worth the trying.
  */
 export function createGuesses({ requests, per }: Rate, now: Clock, onLimit: (network: string) => void): Guesses {
-  const misses = createCache<string, number[]>(heldKeys)
+  const misses = createCache<string, number[]>(Math.min(heldKeys, Math.floor(heldTimes / requests)))
   const isFirst = createFirstIn(per, now)
   return {
     missed(network) {

@@ -17,7 +17,10 @@ export function networkOf(address: string): string {
   const zeros = back === undefined ? [] : Array<string>(8 - length).fill('0')
   const network = [...groups, ...zeros, ...after].slice(0, 4)
   // One spelling: 0DB8 and db8 are the same.
-  return `${network.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
+  const spelled = network.map((group) => Number.parseInt(group, 16).toString(16)).join(':')
+  // All of IPv4 has its place in these two, and they belong to no one client. @see RFC 4291 §2.5.5 · RFC 6052 §2.1
+  if (spelled === '0:0:0:0' || spelled === '64:ff9b:0:0') return new URL(`http://[${plain}]`).hostname.slice(1, -1)
+  return `${spelled}::/64`
 }
 
 /** Characters: no address is longer, and keys are held. */

@@ -38,6 +38,8 @@ describe('limits', () => {
     [{ signIn: { requests: 0 } }, `limits.signIn.requests: ${whole}`],
     [{ signIn: { requests: 1.5 } }, `limits.signIn.requests: ${whole}`],
     [{ signIn: { per: '1m' } }, `limits.signIn.requests: is missing; ${whole}`],
+    // The time of each is kept.
+    [{ guesses: { requests: 1001 } }, 'limits.guesses.requests: write a whole number from 1 to 1000'],
     [{ guesses: { requests: 5, per: '2h' } }, 'limits.guesses.per: is too much; write at most 1h'],
   ])('%j: what is wrong is said', (limits, message) => {
     expect(complaints({ limits })).toEqual([message])

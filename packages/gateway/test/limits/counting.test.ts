@@ -82,3 +82,15 @@ test('MO2 many networks fill no memory: the least recently seen are forgotten, a
   expect(buckets.wait('watched')).toBeGreaterThan(0)
   expect(buckets.wait('forgotten')).toBe(0)
 })
+
+test('MO2 a limit of 1000 guesses keeps the times of fewer networks: no more than a million in all', () => {
+  const clock = new FakeClock()
+  const guesses = createGuesses({ requests: 1000, per: minute }, clock.now, () => {})
+  const fill = (network: string) => {
+    for (let i = 0; i < 1000; i++) guesses.missed(network)
+  }
+  fill('first')
+  expect(guesses.missed('first')).toBeGreaterThan(0)
+  for (let i = 0; i < 1000; i++) guesses.missed(`network ${i}`)
+  expect(guesses.missed('first')).toBe(0)
+})

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../../../testkit/src/page.ts'
+import { rawRequest, statusesOf } from '../../../testkit/src/raw.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
 import { openSocket, refusalOf } from './sockets.ts'
 
@@ -108,6 +109,13 @@ describe('guessing of session ids', () => {
       const answer = await send(world, '/api/echo', { cookie: ended })
       expect([answer.status, answer.json().code]).toEqual([401, 'session_expired'])
     }
+    const bob = await world.signedIn({ as: 'bob', browser: 'bob' })
+    const expired = bob.cookies()[0]?.cookieString() ?? ''
+    world.clock.advance(31 * minute)
+    for (let i = 0; i < 60; i++) {
+      const answer = await send(world, '/api/echo', { cookie: expired })
+      expect([answer.status, answer.json().code]).toEqual([401, 'session_expired'])
+    }
     expect(world.log.events('session_guessing')).toEqual([])
   })
 
@@ -195,6 +203,24 @@ describe('own endpoints', () => {
     world.clock.advance(10 * second)
     expect((await visit('/auth/login', '203.0.113.7')).status).toBe(303)
     expect((await visit('/auth/login', '203.0.113.7')).status).toBe(429)
+  })
+
+  test('FX3 a page of another site can not use up the sign-ins of those who look at it: its images and frames are not counted', async () => {
+    await using world = await createWorld({ config: { limits: { signIn: { requests: 4, per: '1m' } } } })
+    const loaded = async (path: string, site: string, mode: string, dest: string) => {
+      const { host, port } = new URL(world.origin)
+      const metadata = `Sec-Fetch-Site: ${site}\r\nSec-Fetch-Mode: ${mode}\r\nSec-Fetch-Dest: ${dest}\r\n`
+      const head = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${metadata}Connection: close\r\n\r\n`
+      return statusesOf(await rawRequest(Number(port), head))[0]
+    }
+    for (const path of ['/auth/login', '/auth/step-up?acr=mfa', '/auth/callback/corp?code=x&state=y'])
+      for (const site of ['cross-site', 'same-site']) {
+        expect(await loaded(path, site, 'no-cors', 'image')).toBe(403)
+        expect(await loaded(path, site, 'navigate', 'iframe')).toBe(403)
+      }
+    expect((await world.signedIn()).cookies()).toHaveLength(1)
+    for (let i = 0; i < 4; i++) await loaded('/auth/login', 'cross-site', 'navigate', 'document')
+    expect(await loaded('/auth/login', 'cross-site', 'navigate', 'document')).toBe(429)
   })
 
   test('`limits: off` limits nothing', async () => {
