@@ -84,7 +84,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   })
   const tunneler = createTunneler({
     log,
-    unavailable: (code, { requestId }) => failure(code, { html: false, requestId }),
+    unavailable: (code, { request, requestId }) => {
+      if (request) services.decisions.refused(code, undefined, { head: request.head, requestId, request })
+      return failure(code, { html: false, requestId })
+    },
   })
   const server = createNodeServer({
     decide: guard.decide,

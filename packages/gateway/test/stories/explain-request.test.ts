@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { environmentOf } from '../../../testkit/src/config.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
 import { run } from '../../src/cli/explain.ts'
+import { openSocket, refusalOf } from './sockets.ts'
 
 interface Told {
   readonly status: number
@@ -77,6 +78,7 @@ describe('explain --request', () => {
         routes: [
           { path: '/api/admin/*', upstream, access: { roles: ['admin'], maxAge: '5m' }, methods: ['GET'] },
           { path: '/api/slow/*', upstream, access: 'authenticated', limit: { requests: 1 } },
+          { path: '/live', upstream: 'ws://127.0.0.1:1', access: 'public' },
           { path: '/dead/*', upstream: 'http://127.0.0.1:1', access: 'authenticated' },
           { path: '/api/*', upstream, stripPrefix: '/api', access: 'authenticated' },
           { path: '/', static: './public', access: 'public' },
@@ -118,6 +120,11 @@ describe('explain --request', () => {
         ['too_many_requests', 'upstream_unavailable'].includes(String(code)) ||
           (code === 'bad_request' && session !== undefined),
       ])
+    await refusalOf(openSocket(world, nobody))
+    const socket = world.log.lines.find(({ decision, path }) => decision === 'refused' && path === '/live')
+    expect((await explainId(world, String(socket?.requestId))).stdout).toContain(
+      '  answer   502 upstream_unavailable\n',
+    )
     const page = await nobody.visit('/nowhere')
     expect((await explainId(world, pageId(page.text))).stdout).toContain('404 not_found')
     world.clock.advance(6 * 60_000)
