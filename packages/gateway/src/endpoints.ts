@@ -34,7 +34,8 @@ export function createEndpoints(services: Services): Endpoints {
     const row = match.route
     request.named = row.named
     // Not counted: else any page on the web could use up the sign-ins of an office, by images that one of it looks at.
-    if (row.limit === 'sign-in' && isForeignSubresource(request.fields)) throw new Refusal('login_not_navigation')
+    if (row.limit === 'sign-in' && isForeignSubresource(request.fields))
+      throw new Refusal(row.path === '/callback/*' ? 'login_state_mismatch' : 'login_not_navigation')
     limits.admit(row.limit, request)
     checkCsrf(row, request)
     return { kind: 'endpoint', maxBody: row.maxBody, run: (body) => run(row, request, body) }
