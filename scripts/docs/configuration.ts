@@ -18,6 +18,7 @@ export function configurationPage(): string {
 start the file with \`# yaml-language-server: $schema=…/config.schema.json\` (from \`coatcheck schema\`, or beside this page).
 
 - A **duration** is a whole number and a unit: \`30s\`, \`15m\`, \`12h\`, \`30d\`. A **size** is \`500b\`, \`64kb\`, \`10mb\` or \`1gb\` (1kb = 1024b).
+- A **rate** is \`{ requests: 100, per: 1m }\`: so many at once, and then as many again in each \`per\` (one minute unless said otherwise).
 - A **secret** does not stand in the file: \`{ env: NAME }\` takes it from the environment, \`{ file: path }\` from a file (without the line end).
 - Relative paths start at the folder of the configuration file.
 - Unknown keys are refused. So is what is planned and not in this version.

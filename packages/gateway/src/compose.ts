@@ -2,7 +2,9 @@ import { decidingClaims } from './access/attributes.ts'
 import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import { transmittersOf } from './config/signals-schema.ts'
+import { createDecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
+import { createLimits } from './limits/limits.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
 import { createRevocationQueue } from './oidc/revocation-queue.ts'
@@ -62,6 +64,7 @@ export function createServices(parts: {
       timeouts: config.session,
       max: config.session.streams.max,
     }),
+    limits: createLimits({ config, now, log, handleOf: sessions.handleOf }),
     providers,
     refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
     revocation,
@@ -72,6 +75,7 @@ export function createServices(parts: {
     ring,
     cookies: createGatewayCookies(config.session),
     log,
+    decisions: createDecisionLog({ config, log, sessions }),
     tally: metrics.tally,
     now,
     placeOf: openPlaces(config.watch.geo?.file),

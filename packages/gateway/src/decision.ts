@@ -84,6 +84,7 @@ export interface Tunnel {
   /** Milliseconds without a data frame in either direction after which the WebSocket is closed. */
   readonly idle: number | undefined
   readonly requestId: string
+  readonly request?: GatewayRequest | undefined
   readonly live?: Live | undefined
 }
 

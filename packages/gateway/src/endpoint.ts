@@ -22,6 +22,16 @@ export type EndpointCsrf =
   /** Safe to call from anywhere: it changes nothing, or guards itself (state and cookie of the sign-in). */
   | 'none'
 
+/** What is counted of an endpoint's requests, by the network that they come from: see limits/limits.ts. */
+export type EndpointLimit =
+  /** Each one: it starts or completes a sign-in. */
+  | 'sign-in'
+  /**
+   * Those that were refused as broken or forged, each of which cost the checking of a signature. Good ones come from a
+   * provider, which may have to end a thousand sessions at once.
+   */
+  | 'notifications'
+
 /** One row of the gateway's own route table. */
 export interface EndpointRow {
   /** Below `basePath`; a last segment `*` is handed over as `name`. */
@@ -30,5 +40,6 @@ export interface EndpointRow {
   readonly csrf: EndpointCsrf
   /** Bytes of body that it reads. */
   readonly maxBody: number
+  readonly limit?: EndpointLimit
   readonly handle: EndpointHandler
 }

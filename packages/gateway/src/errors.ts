@@ -112,6 +112,11 @@ export const errors = {
     title: 'WebSocket only',
     hint: 'This address speaks WebSocket, version 13: open it with new WebSocket(url).',
   },
+  too_many_requests: {
+    status: 429,
+    title: 'Too many requests',
+    hint: 'Wait as many seconds as Retry-After says, then go on more slowly.',
+  },
   too_many_streams: {
     status: 429,
     title: 'Too many open streams',

@@ -37,21 +37,24 @@ export interface Guard {
  * CSRF comes before the session, so that a page of another site learns nothing about who is signed in.
  */
 export function createGuard(services: Services): Guard {
-  const { config, cookies, log, newRequestId, now, sessions } = services
+  const { config, cookies, decisions, limits, log, newRequestId, now, sessions } = services
   const origin = new URL(config.origin)
   const isTrusted = createTrustedProxies(config.trustedProxies)
   const endpoints = createEndpoints(services)
-  const findRoute = createRouteMap(config.routes.map((route) => compileRoute(route, services)))
+  const findRoute = createRouteMap(config.routes.map((route, index) => compileRoute(route, index, services)))
   const refuse = createRefuser(services)
+  const tell = decisions.decided
 
   function decide(head: RequestHead): Decision | Promise<Decision> {
     const requestId = newRequestId()
     let request: GatewayRequest | undefined
     try {
-      request = read(head, requestId)
-      const decision = endpoints.owns(request.path) ? endpoints.decide(request) : decideRoute(request)
-      if (!(decision instanceof Promise)) return decision
-      return decision.catch((error: unknown) => refuse(error, head, requestId, request))
+      const known = read(head, requestId)
+      request = known
+      const decision = endpoints.owns(known.path) ? endpoints.decide(known) : decideRoute(known)
+      if (!(decision instanceof Promise)) return tell === undefined ? decision : tell(known, decision)
+      const told = tell === undefined ? decision : decision.then((decided) => tell(known, decided))
+      return told.catch((error: unknown) => refuse(error, head, requestId, known))
     } catch (error) {
       return refuse(error, head, requestId, request)
     }
@@ -76,16 +79,19 @@ export function createGuard(services: Services): Guard {
     const cookie = cookies.readSession(fields.cookie)
     if (cookie === AMBIGUOUS) throw new Refusal('bad_request', { cause: 'the session cookie came twice' })
     const address = clientAddress(head.peer, fields.forwardedFor, isTrusted)
-    return { head, fields, path: target.path, query: target.query, address, requestId, cookie }
+    const { path, query } = target
+    return { head, fields, path, query, address, requestId, cookie, named: undefined, session: undefined }
   }
 
   function decideRoute(request: GatewayRequest): Decision | Promise<Decision> {
     const route = routeOf(request)
+    request.named = route.named
     if (route.trespasses(request.path, request.head.method)) {
       throw new Refusal('bad_request', { cause: 'the upstream may take the path for that of a stricter route' })
     }
     route.handshake?.(request)
     if (route.access === 'public') {
+      route.limit?.(request, undefined)
       checkCsrf(route, request)
       return route.carryOut(request, undefined)
     }
@@ -128,11 +134,14 @@ export function createGuard(services: Services): Guard {
     opened: Opened,
   ): Decision | Promise<Decision> {
     if (opened.kind !== 'live') {
+      if (opened.kind === 'unknown' && request.cookie !== undefined) limits.missed(request, true)
       if (navigation) return endpoints.signInPage(request)
       throw new Refusal(opened.kind === 'ended' ? 'session_expired' : 'login_required')
     }
     if (navigation) checkCsrf(route, request)
     const { session } = opened
+    request.session = session
+    route.limit?.(request, session)
     const objection = route.policy.check(session.record, now())
     if (objection?.kind === 'denied') throw new Refusal('access_denied', { cause: objection.reason })
     if (objection?.kind === 'step-up') return askStepUp(config, request, objection.shortfall)

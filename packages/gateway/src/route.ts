@@ -5,8 +5,9 @@ import { isWebSocket } from './config/addresses.ts'
 import type { RouteConfig } from './config/schema.ts'
 import type { Decision } from './decision.ts'
 import { Refusal } from './errors.ts'
+import type { RouteLimit } from './limits/limits.ts'
 import { securityHeaders } from './protocol/security-headers.ts'
-import type { GatewayRequest } from './request.ts'
+import type { GatewayRequest, RouteName } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
 import { createUnauthorized } from './unauthorized.ts'
@@ -16,18 +17,24 @@ import { createVouch } from './upstream/vouch.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
 export interface Route extends Routable {
+  readonly named: RouteName
   readonly access: 'public' | 'session'
   readonly csrf: 'header' | 'same-origin' | 'off'
   readonly policy: Policy
   readonly trespasses: Trespasses
+  /** Only of a route with a `limit`: counts, and refuses by throwing. */
+  readonly limit?: RouteLimit
   /** Only of a route for WebSockets: refuses, by throwing, what is no handshake of an own page. */
   readonly handshake?: (request: GatewayRequest) => void
   carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
 }
 
-export function compileRoute(config: RouteConfig, services: Services): Route {
+export function compileRoute(config: RouteConfig, index: number, services: Services): Route {
+  const limit = services.limits.ofRoute(config)
   const shared = {
+    ...(limit && { limit }),
     path: config.path,
+    named: { route: config.path, rule: `routes[${index}]` },
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
     policy: createPolicy(config.access),

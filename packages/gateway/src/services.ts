@@ -1,5 +1,7 @@
 import type { Config } from './config/schema.ts'
+import type { DecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
+import type { Limits } from './limits/limits.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
 import type { TokenRevocation } from './oidc/token-revocation.ts'
@@ -21,6 +23,7 @@ export interface Services {
   readonly store: SessionStore
   readonly sessions: Sessions
   readonly liveStreams: LiveStreams
+  readonly limits: Limits
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs
@@ -31,6 +34,7 @@ export interface Services {
   readonly ring: KeyRing
   readonly cookies: GatewayCookies
   readonly log: EventLog
+  readonly decisions: DecisionLog
   readonly tally: Tally
   readonly now: Clock
   readonly placeOf: PlaceOf

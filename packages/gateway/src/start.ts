@@ -72,17 +72,22 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     answers: tally.answers,
     client: config.upstreamClient,
-    unavailable: (code, { navigation, requestId }, retryAfter) =>
-      failure(code, {
+    unavailable: (code, { navigation, request, requestId }, retryAfter) => {
+      if (request) services.decisions.refused(code, undefined, { head: request.head, requestId, request })
+      return failure(code, {
         html: navigation,
         requestId,
         ...(retryAfter !== undefined && { headers: ['Retry-After', String(retryAfter)] }),
-      }),
+      })
+    },
     pools: config.routes.flatMap((route) => poolSettingsOf(route) ?? []),
   })
   const tunneler = createTunneler({
     log,
-    unavailable: (code, { requestId }) => failure(code, { html: false, requestId }),
+    unavailable: (code, { request, requestId }) => {
+      if (request) services.decisions.refused(code, undefined, { head: request.head, requestId, request })
+      return failure(code, { html: false, requestId })
+    },
   })
   const server = createNodeServer({
     decide: guard.decide,

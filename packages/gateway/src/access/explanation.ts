@@ -1,4 +1,5 @@
 import type { Config, CredentialConfig, Demand, RouteConfig } from '../config/schema.ts'
+import type { Rate } from '../limits/buckets.ts'
 import { readTarget } from '../protocol/target.ts'
 import type { SessionRecord } from '../session/record.ts'
 import { createPolicy } from './policy.ts'
@@ -7,7 +8,7 @@ import { createTrespasses } from './trespass.ts'
 
 /** One check that a request goes through, in the order of the guard. */
 export interface ExplainedStep {
-  readonly check: 'target' | 'host' | 'route' | 'method' | 'csrf' | 'session' | 'access' | 'then'
+  readonly check: 'target' | 'host' | 'route' | 'method' | 'csrf' | 'session' | 'limit' | 'access' | 'then'
   readonly says: string
 }
 
@@ -81,6 +82,7 @@ export function explainRequest(config: Config, { method, url, roles }: Asked): E
       ? 'none needed'
       : 'needed: a navigation without one goes to sign-in, a script gets 401 login_required',
   )
+  if (rule.limit) say('limit', limitOf(rule.access, rule.limit))
   const refused = explainAccess(rule, roles, say)
   if (refused === undefined) say('then', endOf(rule, path + target.query))
   return end(refused, route)
@@ -94,6 +96,11 @@ function withOwnMethods(config: RouteConfig, index: number) {
 function csrfOf({ csrf, static: folder }: RouteConfig): string {
   if (folder !== undefined) return 'none: files change nothing when they are fetched'
   return csrf === 'off' ? 'off' : `${csrf}: a script sends X-CSRF: 1 from a page of the origin`
+}
+
+function limitOf(access: RouteConfig['access'], { requests, per }: Rate): string {
+  const whose = access === 'public' ? 'address' : 'session'
+  return `${requests} at once, and as many again in ${per / 1000} s, by ${whose}; else 429 too_many_requests`
 }
 
 function explainAccess(

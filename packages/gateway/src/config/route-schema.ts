@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { handshakeOrigin, upstream } from './addresses.ts'
 import { credentialSchema } from './credential-schema.ts'
-import { duration, size } from './quantities.ts'
+import { duration, rate, size } from './quantities.ts'
 import { settle } from './settle.ts'
 import { refuseForStatic } from './static-route.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
@@ -174,6 +174,11 @@ export function createRouteSchema(around: Surroundings) {
       .optional()
       .meta({ default: [] })
       .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
+    limit: rate()
+      .optional()
+      .describe(
+        'Requests of one session, or of one address with `access: public`; more are 429. So many at once, and as many again in each `per`.',
+      ),
     offline: offlineSchema.optional().describe('Instead of `session.offline`, for this route.'),
     cache: z
       .enum(['no-store', 'upstream'])

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { host, network, origin, port } from './addresses.ts'
+import { createLimitsSchema } from './limits-schema.ts'
 import { createProviderSchema, providerSchema } from './provider-schema.ts'
 import { duration } from './quantities.ts'
 import { accessSchema, createRouteSchema, offlineSchema, routeSchema } from './route-schema.ts'
@@ -173,6 +174,9 @@ function createSections(around: Surroundings) {
       .enum(['own', 'undici'])
       .default('own')
       .describe('Who speaks HTTP/1.1 to upstreams: the gateway itself, stricter and at less cost, or undici.'),
+    limits: createLimitsSchema().describe(
+      'How often who may ask, beside the `limit` of a route; each may be `off`, and so may all: `limits: off`.',
+    ),
     headers: z
       .strictObject({
         csp: headerValue()
@@ -193,6 +197,12 @@ function createSections(around: Surroundings) {
           .enum(['debug', 'info', 'warn', 'error', 'silent'])
           .default('info')
           .describe('The least that is logged.'),
+        decisions: z
+          .enum(['refused', 'all'])
+          .default('refused')
+          .describe(
+            'What becomes of requests, by request id, for `coatcheck explain --request`: of those that are refused, or of all.',
+          ),
       })
       .prefault({})
       .describe('The log, as JSON lines on standard output.'),

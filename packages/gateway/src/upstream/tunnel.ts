@@ -44,7 +44,20 @@ export function createTunnel(route: RouteConfig, services: Services): TunnelRout
       const asTunnel = (decision: Decision): Decision => {
         if (decision.kind !== 'forward') return decision
         const { path, headers, response, timeout, requestId, live } = decision
-        return { kind: 'tunnel', upstream, path, headers, offer, response, timeout, ping, idle, requestId, live }
+        return {
+          kind: 'tunnel',
+          upstream,
+          path,
+          headers,
+          offer,
+          response,
+          timeout,
+          ping,
+          idle,
+          requestId,
+          request,
+          live,
+        }
       }
       const decision = forward(request, session)
       return decision instanceof Promise ? decision.then(asTunnel) : asTunnel(decision)

@@ -15,6 +15,10 @@ export const eventCounters = {
   provider_logouts: { help: 'Logouts that a provider asked for.', labels: ['provider', 'channel'] },
   signals: { help: 'Security events of transmitters (Shared Signals), by what became of them.', labels: ['outcome'] },
   offline_reads: { help: 'Requests that went on with an expired token while the provider was down.', labels: [] },
+  limits_exceeded: {
+    help: 'Networks and sessions that went beyond a limit, at most once a window each.',
+    labels: ['limit'],
+  },
   alerts: { help: 'Signs of theft or tampering; each one deserves a look.', labels: ['event'] },
   admin_actions: { help: 'What was done over the admin listener.', labels: ['action'] },
 } as const satisfies Record<string, { help: string; labels: readonly string[] }>
@@ -31,6 +35,8 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   session_unknown: () => ['sessions_unknown'],
   session_cookie_reused: ({ event }) => ['alerts', { event }],
   crypt_decrypt_fail: ({ event }) => ['alerts', { event }],
+  session_guessing: ({ event }) => ['alerts', { event }],
+  excess_rate_limit_exceeded: ({ limit }) => ['limits_exceeded', { limit }],
   authn_login_success: ({ provider }) => ['sign_ins', { provider, result: 'success' }],
   authn_login_fail: ({ provider, code }) => ['sign_ins', { provider, result: code }],
   authn_token_created: ({ provider }) => ['refreshes', { provider, result: 'success' }],

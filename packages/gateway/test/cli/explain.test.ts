@@ -17,6 +17,14 @@ routes:
     access: { roles: [admin], maxAge: 5m }
     credential: access-token
     methods: [GET]
+  - path: /open/*
+    upstream: http://127.0.0.1:3000
+    access: public
+    limit: { requests: 20, per: 30s }
+  - path: /export
+    upstream: http://127.0.0.1:3000
+    access: authenticated
+    limit: { requests: 5 }
 `
 
 async function explain(...args: string[]) {
@@ -47,6 +55,16 @@ test('explain: route, line, checks and what happens then, for a person and as JS
   expect((await explain('GET', '/api/admin', '--roles', 'admin, reader')).stdout).toContain(
     'the roles admin, reader meet what is asked of roles',
   )
+})
+
+test('explain: the limit of a route, and whose it is', async () => {
+  expect((await explain('GET', '/open/x')).stdout).toContain(
+    'limit    20 at once, and as many again in 30 s, by address; else 429 too_many_requests\n',
+  )
+  expect((await explain('GET', '/export')).stdout).toContain(
+    'limit    5 at once, and as many again in 60 s, by session; else 429 too_many_requests\n',
+  )
+  expect((await explain('GET', '/api/x')).stdout).not.toContain('limit')
 })
 
 test('explain: what is refused, and why', async () => {
