@@ -10,6 +10,7 @@ import { createSend, type Send } from './oidc/send.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
 import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
+import { createFormTokens } from './session/form-token.ts'
 import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createLiveStreams } from './session/live-streams.ts'
@@ -66,6 +67,7 @@ export function createServices(parts: {
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: createDpopProofs(now),
     ring,
+    formTokens: createFormTokens(ring),
     cookies: createGatewayCookies(config.session),
     log,
     tally: metrics.tally,

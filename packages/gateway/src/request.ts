@@ -14,4 +14,6 @@ export interface GatewayRequest {
   readonly requestId: string
   /** The value of the session cookie. */
   readonly cookie: string | undefined
+  /** When it came, in milliseconds since the epoch; where the guard had to wait for its body. */
+  readonly arrivedAt?: number
 }

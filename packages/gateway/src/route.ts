@@ -3,7 +3,7 @@ import { type Routable, webSocket } from './access/route-map.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import { isWebSocket } from './config/addresses.ts'
 import type { RouteConfig } from './config/schema.ts'
-import type { Decision } from './decision.ts'
+import type { Outcome } from './decision.ts'
 import { Refusal } from './errors.ts'
 import { securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
@@ -17,12 +17,14 @@ import { createVouch } from './upstream/vouch.ts'
 /** A configured route, with everything computed that does not depend on the request. */
 export interface Route extends Routable {
   readonly access: 'public' | 'session'
-  readonly csrf: 'header' | 'same-origin' | 'off'
+  readonly csrf: 'header' | 'same-origin' | 'token' | 'off'
+  /** Bytes that the body of a request may have. */
+  readonly maxBody: number
   readonly policy: Policy
   readonly trespasses: Trespasses
   /** Only of a route for WebSockets: refuses, by throwing, what is no handshake of an own page. */
   readonly handshake?: (request: GatewayRequest) => void
-  carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
+  carryOut(request: GatewayRequest, session: LiveSession | undefined): Outcome | Promise<Outcome>
 }
 
 export function compileRoute(config: RouteConfig, services: Services): Route {
@@ -30,6 +32,7 @@ export function compileRoute(config: RouteConfig, services: Services): Route {
     path: config.path,
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
+    maxBody: config.maxBody,
     policy: createPolicy(config.access),
     trespasses: createTrespasses(config, services.config.routes),
   }

@@ -64,7 +64,7 @@ export function createUnauthorized(route: RouteConfig, services: Services): Unau
       requestId: request.requestId,
       upstream: forward.upstream,
     })
-    const outcome = await refreshTokens(session, request.cookie as string)
+    const outcome = await refreshTokens(session, request.cookie as string, request.arrivedAt)
     if (outcome.kind === 'ended') throw new Refusal('session_expired', { cause: outcome.cause })
     // Said as for a token of which we know that it is over. A 401 would read "signed out", and nobody was.
     if (outcome.kind === 'provider-unavailable') {

@@ -30,6 +30,7 @@ export type KeyPurpose =
   | 'token-revocation'
   | 'admin-cursor'
   | 'signals-state'
+  | 'form-token'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]

@@ -39,14 +39,14 @@ export function createCredential(route: Pick<RouteConfig, 'credential' | 'offlin
     if (left > lead) return given(session)
     if (left <= Math.min(lead, aboutToExpire)) return refreshed(request, session, accessTokenExpiresAt)
     // Still good for this request: the next ones find a new one, and nobody waits.
-    refreshTokens(session, request.cookie as string).catch((err: unknown) => {
+    refreshTokens(session, request.cookie as string, request.arrivedAt).catch((err: unknown) => {
       log.error({ event: 'store_unavailable', requestId: request.requestId, err }, 'a refresh ahead of time failed')
     })
     return given(session)
   }
 
   async function refreshed(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<Refreshed> {
-    const outcome = await refreshTokens(session, request.cookie as string)
+    const outcome = await refreshTokens(session, request.cookie as string, request.arrivedAt)
     if (outcome.kind === 'refreshed') return { credential: given(outcome.session), session: outcome.session }
     if (outcome.kind !== 'provider-unavailable') {
       throw new Refusal(outcome.kind === 'ended' ? 'session_expired' : 'login_required', { cause: outcome.cause })

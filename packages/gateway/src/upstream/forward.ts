@@ -1,6 +1,6 @@
 import { createStay } from '../access/stay.ts'
 import type { RouteConfig } from '../config/schema.ts'
-import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
+import type { Forward, Outcome, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
@@ -19,8 +19,8 @@ export function createForward(
   route: RouteConfig,
   services: Services,
   unauthorized?: Unauthorized,
-): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
-  const { config, dpopProofs } = services
+): (request: GatewayRequest, session: LiveSession | undefined) => Outcome | Promise<Outcome> {
+  const { config, dpopProofs, formTokens } = services
   const upstream = route.upstream as string
   const pool = poolSettingsOf(route)
   const origin = new URL(config.origin)
@@ -29,6 +29,7 @@ export function createForward(
   const stillAdmitted = createStillAdmitted(route, services)
   const stays = createStay(route.access)
   const { extendIdle } = route.streams
+  const withToken = route.csrf === 'token'
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -58,6 +59,10 @@ export function createForward(
     )
     if (request.fields.tracestate !== undefined) headers.push('tracestate', request.fields.tracestate)
     if (session) headers.push(...identityHeaders(session))
+    if (session && withToken) {
+      dropSpent(headers)
+      headers.push('X-Coatcheck-CSRF-Token', formTokens.issue(session.id))
+    }
     if (typeof credential === 'string') headers.push('Authorization', credential)
     else if (credential !== undefined) {
       headers.push(...dpopProofs.headers(credential, { method: request.head.method, upstream, path }))
@@ -89,4 +94,10 @@ export function createForward(
       return forward(request, refreshed.session, refreshed.credential)
     })
   }
+}
+
+/** The client's token was for the gateway. An upstream that writes down what it gets has no use for it. */
+function dropSpent(headers: string[]): void {
+  const at = headers.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === 'x-csrf-token')
+  if (at !== -1) headers.splice(at, 2)
 }
