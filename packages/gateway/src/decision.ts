@@ -174,6 +174,8 @@ export interface ServeStatic {
   readonly path: string
   /** Set on the answer: security headers. */
   readonly headers: readonly string[]
+  /** Asked once for each page: its nonce, and the policy that goes with it. Without it pages are served as they lie there. */
+  readonly nonces?: (() => { readonly nonce: string; readonly csp: string }) | undefined
   readonly sent?: Sent
 }
 

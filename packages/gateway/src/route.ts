@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import { createPolicy, type Policy } from './access/policy.ts'
 import { type Routable, webSocket } from './access/route-map.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import { isWebSocket } from './config/addresses.ts'
 import type { RouteConfig } from './config/schema.ts'
-import type { Outcome } from './decision.ts'
+import type { Outcome, ServeStatic } from './decision.ts'
 import { Refusal } from './errors.ts'
-import { securityHeaders } from './protocol/security-headers.ts'
+import { wantsNonces, withNonce } from './protocol/csp.ts'
+import { policyOf, securityHeaders } from './protocol/security-headers.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
@@ -62,15 +64,26 @@ function carriedOutHere(config: RouteConfig, services: Services): Route['carryOu
 }
 
 function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {
+  const { csp, cspReports } = config.headers
+  const policy = {
+    https: config.origin.startsWith('https://'),
+    ...(csp !== undefined && { csp }),
+    ...(cspReports && { reports: `${config.basePath}/csp-reports` }),
+  }
+  const nonces = wantsNonces(csp) ? createNonces(policyOf(policy)) : undefined
   const headers = [
-    ...securityHeaders({
-      https: config.origin.startsWith('https://'),
-      host: new URL(config.origin).host,
-      ...(config.headers.csp !== undefined && { csp: config.headers.csp }),
-    }),
+    ...securityHeaders({ ...policy, host: new URL(config.origin).host }),
     // What only the signed-in may see stays in no cache, be it ever so fingerprinted. @see ASVS 5.0 14.3.2
     ...(route.access !== 'public' && route.cache === 'no-store' ? ['cache-control', 'no-store'] : []),
   ]
   const prefix = route.path.endsWith('/*') ? route.path.slice(0, -2) : route.path
-  return (request) => ({ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers })
+  return (request) => ({ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers, nonces })
+}
+
+/** 144 bits of the system's CSPRNG for each answer. @see CSP Level 3 §7.1 (128 at least) */
+function createNonces(csp: string): ServeStatic['nonces'] {
+  return () => {
+    const nonce = randomBytes(18).toString('base64url')
+    return { nonce, csp: withNonce(csp, nonce) }
+  }
 }
