@@ -23,10 +23,14 @@ export function withNonce(csp: string, nonce: string): string {
   return csp.replaceAll('{nonce}', nonce)
 }
 
-/** For what is no page, and so has no nonce. A directive of which nothing is left allows nothing. */
+/**
+ * For what is no page, and so has no nonce. A directive of which nothing is left allows nothing. `'unsafe-inline'` beside a
+ * nonce is for old browsers, and the others ignore it; without the nonce it would let every script of an SVG run.
+ * @see CSP Level 3 §6.7.3.2
+ */
 export function withoutNonce(csp: string): string {
   const without = (directive: string) => {
-    const words = directive.split(' ').filter((word) => word !== nonceSource)
+    const words = directive.split(' ').filter((word) => word !== nonceSource && !/^'unsafe-inline'$/i.test(word))
     return words.filter((word) => word !== '').length === 1 ? `${words.join(' ')} 'none'` : words.join(' ')
   }
   return csp
@@ -37,7 +41,12 @@ export function withoutNonce(csp: string): string {
 
 /** The policy reports what it stopped to `path`. `group`: a name of Reporting-Endpoints, which browsers prefer where they know it. */
 export function withReports(csp: string, { path, group }: { path: string; group: string | undefined }): string {
-  return `${csp}; report-uri ${path}${group === undefined ? '' : `; report-to ${group}`}`
+  const told = `; report-uri ${path}${group === undefined ? '' : `; report-to ${group}`}`
+  // A comma stands between policies, and each of them reports for itself. @see CSP Level 3 §2.2.1
+  return csp
+    .split(',')
+    .map((policy) => policy + told)
+    .join(',')
 }
 
 /** Whether it says itself where reports go. */

@@ -98,6 +98,7 @@ export function createForward(
 
 /** The client's token was for the gateway. An upstream that writes down what it gets has no use for it. */
 function dropSpent(headers: string[]): void {
-  const at = headers.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === 'x-csrf-token')
-  if (at !== -1) headers.splice(at, 2)
+  for (let i = headers.length - 2; i >= 0; i -= 2) {
+    if (headers[i]?.toLowerCase() === 'x-csrf-token') headers.splice(i, 2)
+  }
 }

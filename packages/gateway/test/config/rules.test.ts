@@ -177,6 +177,24 @@ describe('the rest', () => {
     expect(rule({ equals: 'a', grant: [] })).toEqual(['roles[0].grant: name at least one role'])
   })
 
+  test('SH1 a policy has a nonce for each page or none, and one place where reports go', () => {
+    const headers = (keys: object) => complaints({ headers: keys })
+    expect(headers({ csp: "script-src 'nonce-abc'" })).toEqual([
+      expect.stringMatching(
+        /^headers\.csp: a nonce that stays the same protects from nothing; write 'nonce-\{nonce\}'/,
+      ),
+    ])
+    expect(headers({ csp: 'script-src {nonce}' })).toEqual([
+      expect.stringMatching(/^headers\.csp: a placeholder is 'nonce-\{nonce\}'/),
+    ])
+    expect(headers({ csp: "script-src 'self'; report-uri /x", cspReports: true })).toEqual([
+      expect.stringMatching(/^headers\.cspReports: the policy says itself where reports go/),
+    ])
+    expect(headers({ csp: "script-src 'self'; report-uri /x" })).toEqual([])
+    expect(headers({ csp: "script-src 'nonce-{nonce}'", cspReports: true })).toEqual([])
+    expect(headers({ cspReports: 'yes' })).toHaveLength(1)
+  })
+
   test('the session cookie keeps its prefix', () => {
     expect(configOf(variant({ session: { cookie: '__Host-session' } })).session.cookie).toBe('__Host-session')
     expect(complaints({ session: { cookie: 'session' } })).toEqual([

@@ -45,13 +45,18 @@ const site = (scheme: 'http' | 'https') =>
     },
   })
 
-const attack = () => {
+/** `stale`: the nonce of another answer, which whoever reads a page has. */
+const attack = (stale: string) => {
   const script = document.createElement('div')
   script.innerHTML = '<img src="x" onerror="window.stolen = 1">'
   document.body.append(script)
   const inline = document.createElement('script')
   inline.textContent = 'window.stolen = 2'
   document.body.append(inline)
+  const reused = document.createElement('script')
+  reused.setAttribute('nonce', stale)
+  reused.textContent = 'window.stolen = 3'
+  document.body.append(reused)
   return new Promise((resolve) => setTimeout(() => resolve((window as { stolen?: number }).stolen ?? 'nothing'), 300))
 }
 
@@ -68,11 +73,13 @@ test.each(['http', 'https'] as const)(
       expect(await window.title()).toBe('inline ran')
       expect(await window.locator('h1').evaluate((node) => getComputedStyle(node).color)).toBe('rgb(1, 2, 3)')
       expect(await window.locator('#target').evaluate((node) => getComputedStyle(node).color)).toBe('rgb(4, 5, 6)')
-      expect(await window.evaluate(attack)).toBe('nothing')
+      const another = await (await context.request.get(`${origin}/`, { ignoreHTTPSErrors: true })).text()
+      expect(await window.evaluate(attack, String(/nonce="([^"]+)"/.exec(another)?.[1]))).toBe('nothing')
+      expect(another).toContain('nonce="')
       // No selector of CSS reads a nonce out of the page.
       expect(await window.locator('script').first().getAttribute('nonce')).toBe('')
       const violations = () => world.log.events('csp_violation')
-      await expect.poll(() => violations().length, { timeout: 15_000 }).toBeGreaterThanOrEqual(2)
+      await expect.poll(() => violations().length, { timeout: 15_000 }).toBeGreaterThanOrEqual(3)
       const [first] = violations()
       expect(first).toMatchObject({ blocked: expect.any(String), page: `${origin}/orders`, disposition: 'enforce' })
       expect(violations().map(({ directive }) => directive)).toContain('script-src-elem')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { cspProblem, namesReports, withNonce, withoutNonce } from '../../src/protocol/csp.ts'
+import { cspProblem, namesReports, withNonce, withoutNonce, withReports } from '../../src/protocol/csp.ts'
 import { policyOf, securityHeaders } from '../../src/protocol/security-headers.ts'
 
 describe('SH1 a policy with a nonce', () => {
@@ -9,6 +9,15 @@ describe('SH1 a policy with a nonce', () => {
     expect(withoutNonce(csp)).toBe("script-src 'strict-dynamic'; style-src 'none'; img-src *")
     expect(withoutNonce("style-src 'nonce-{nonce}', script-src 'self' 'nonce-{nonce}'")).toBe(
       "style-src 'none', script-src 'self'",
+    )
+  })
+
+  test("SH1 'unsafe-inline' beside a nonce, there for old browsers, does not come to life where there is no page", () => {
+    const csp =
+      "script-src 'nonce-{nonce}' 'strict-dynamic' 'Unsafe-Inline' https:; style-src 'unsafe-inline' 'nonce-{nonce}'"
+    expect(withoutNonce(csp)).toBe("script-src 'strict-dynamic' https:; style-src 'none'")
+    expect(withoutNonce("style-src 'unsafe-inline'; script-src 'nonce-{nonce}'")).toBe(
+      "style-src 'unsafe-inline'; script-src 'none'",
     )
   })
 
@@ -37,6 +46,9 @@ describe('SH1 reports', () => {
     expect(headers[headers.indexOf('content-security-policy') + 1]).toMatch(/; report-uri \S+; report-to csp$/)
     expect(securityHeaders({ https: false, reports })).not.toContain('reporting-endpoints')
     expect(securityHeaders({ https: true }).join()).not.toMatch(/report/)
+    expect(withReports("script-src 'self', style-src 'self'", { path: '/r', group: undefined })).toBe(
+      "script-src 'self'; report-uri /r, style-src 'self'; report-uri /r",
+    )
   })
 
   test('SH1 a policy that says itself where reports go', () => {

@@ -214,6 +214,10 @@ describe('CS4 whose token it is', () => {
     const types = `Content-Type: ${pairs}\r\nContent-Type: ${parts}\r\nX-CSRF-Token: ${token}\r\n${length}`
     expect((await user.call('/app/save', types, 'POST')).statuses).toEqual([400])
     expect(world.upstream.requests).toEqual([])
+    // A page needs none; what is sent along all the same, and however often, stays here.
+    const page = `X-CSRF-Token: ${token}\r\nx-csrf-token: ${token}\r\n`
+    expect((await user.call('/app/save', page)).statuses).toEqual([200])
+    expect(valuesOf(world.upstream.last(), 'x-csrf-token')).toEqual([])
     // Both, and the same.
     expect((await call(bob, { 'content-type': pairs, 'x-csrf-token': one }, `csrf_token=${one}`)).status).toBe(200)
     expect((await call(bob, { 'content-type': parts, 'x-csrf-token': one }, `${field(one)}--B--\r\n`)).status).toBe(200)
