@@ -143,6 +143,14 @@ describe('CS4 a form with its token', () => {
   })
 })
 
+test('CS4 where no route asks for a token, nobody is given one', async () => {
+  await using world = await createWorld()
+  const bob = await world.signedIn({ as: 'bob' })
+  expect((await bob.fetch('/auth/session')).json()).not.toHaveProperty('csrfToken')
+  expect((await bob.fetch('/api/echo')).status).toBe(200)
+  expect(valuesOf(world.upstream.last(), 'x-coatcheck-csrf-token')).toEqual([])
+})
+
 describe('CS4 whose token it is', () => {
   test('CS4 none, somebody else’s, one of before the sign-in, an invented one: 403, and nothing reaches the upstream', async () => {
     await using world = await formWorld()
