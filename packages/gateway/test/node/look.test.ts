@@ -65,21 +65,21 @@ describe('CS4 every byte arrives', () => {
         return forwardTo(upstream.url, asked)
       }, limit)(head),
     )
-    const around = fc.constantFrom(0, 1, bytes - 1, bytes, bytes + 1, 3 * bytes, 70_000)
-    const pieces = fc.array(
-      around.chain((size) => fc.uint8Array({ minLength: size, maxLength: size, size: 'max' })),
-      { maxLength: 5 },
-    )
+    const sizes = fc.array(fc.constantFrom(0, 1, bytes - 1, bytes, bytes + 1, 3 * bytes, 70_000), { maxLength: 5 })
     await fc.assert(
-      fc.asyncProperty(pieces, fc.constantFrom(1, bytes, 65_536), fc.boolean(), async (sent, chosen, chunked) => {
+      fc.asyncProperty(sizes, fc.constantFrom(1, bytes, 65_536), fc.boolean(), async (lengths, chosen, chunked) => {
         limit = chosen
+        let at = 0
+        // Bytes that tell their place: one lost, doubled or moved shows. 251 is prime.
+        const sent = lengths.map((length) => Uint8Array.from({ length }, () => at++ % 251))
         const whole = Buffer.concat(sent)
         const framing = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(whole.length) }
         const { answer, body } = await send({ port: carrier.port, pieces: sent, headers: framing })
         expect(answer.statusCode).toBe(200)
         expect(body.equals(whole)).toBe(true)
-        // undici announces that a body is empty where it knows.
-        if (whole.length > 0) expect(answer.headers['x-framing']).toBe(chunked ? 'chunked' : String(whole.length))
+        // undici announces the length of a body that is all there.
+        const framings = [String(whole.length), ...(chunked ? ['chunked'] : [])]
+        expect(framings).toContain(answer.headers['x-framing'])
         expect(seen).toEqual({ text: whole.toString('latin1', 0, chosen), whole: whole.length <= chosen })
       }),
       { numRuns: 60 },
