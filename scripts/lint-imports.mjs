@@ -52,6 +52,7 @@ export const packages = [
     only: ['stores/lmdb.ts', 'stores/lmdb-commit.ts', 'stores/lmdb-outbox.ts'],
     why: 'a driver stays in its store',
   },
+  { what: /^parse5(\/|$)/, only: ['protocol/nonced-page.ts'], why: 'pages are read in one place' },
   { what: /^prom-client(\/|$)/, only: ['watch/'], why: 'metrics stay in one folder' },
   { what: /^oidc-provider(\/|$)/, only: ['demo/'], why: 'the development provider is optional' },
   { what: /^node:/, never: ['protocol/'], why: 'the protocol is pure text and runs anywhere' },

@@ -12,6 +12,7 @@ import { createSend, type Send } from './oidc/send.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
 import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
+import { createFormTokens } from './session/form-token.ts'
 import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createLiveStreams } from './session/live-streams.ts'
@@ -73,6 +74,7 @@ export function createServices(parts: {
     exchanges: createExchanges({ log, now, providers, sessions }),
     mint: createMint({ config, now, providers, ring, sessions }),
     ring,
+    formTokens: createFormTokens(ring),
     cookies: createGatewayCookies(config.session),
     log,
     decisions: createDecisionLog({ config, log, sessions }),

@@ -19,6 +19,8 @@ export type EndpointCsrf =
   | 'header-or-form'
   /** Opened by EventSource, which sends no header of its own: Fetch Metadata and Origin. */
   | 'event-source'
+  /** Sent by the browser itself, which sets no header of ours: Fetch Metadata and Origin. */
+  | 'same-origin'
   /** Safe to call from anywhere: it changes nothing, or guards itself (state and cookie of the sign-in). */
   | 'none'
 

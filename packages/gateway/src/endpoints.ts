@@ -5,7 +5,7 @@ import type { EndpointRow } from './endpoint.ts'
 import { Refusal } from './errors.ts'
 import { endpointRows } from './gateway.ts'
 import { redirect } from './oidc/redirect.ts'
-import { csrfRefusal, eventSourceRefusal, formPostRefusal } from './protocol/csrf.ts'
+import { csrfRefusal, eventSourceRefusal, formPostRefusal, sameOriginRefusal } from './protocol/csrf.ts'
 import { isForeignSubresource, isPrefetch } from './protocol/navigation.ts'
 import { bouncePage } from './protocol/page.ts'
 import { createRefuser } from './refuse.ts'
@@ -60,13 +60,16 @@ export function createEndpoints(services: Services): Endpoints {
 
   function checkCsrf(row: EndpointRow, { fields, head }: GatewayRequest): void {
     if (row.csrf === 'none') return
-    const reason =
-      row.csrf === 'event-source'
-        ? eventSourceRefusal(fields, config.origin)
-        : csrfRefusal(fields, head.method, config.origin)
+    const reason = reasonOf(row, fields, head.method)
     if (reason === undefined) return
     if (row.csrf === 'header-or-form' && formPostRefusal(fields, config.origin) === undefined) return
     throw new Refusal('csrf_rejected', { cause: reason })
+  }
+
+  function reasonOf(row: EndpointRow, fields: GatewayRequest['fields'], method: string): string | undefined {
+    if (row.csrf === 'event-source') return eventSourceRefusal(fields, config.origin)
+    if (row.csrf === 'same-origin') return sameOriginRefusal(fields, method, config.origin)
+    return csrfRefusal(fields, method, config.origin)
   }
 
   function signInPage(request: GatewayRequest): Respond {

@@ -87,7 +87,7 @@ export const errors = {
   csrf_rejected: {
     status: 403,
     title: 'Request refused',
-    hint: 'Send the header X-CSRF: 1 from a page of this origin.',
+    hint: 'Send the header X-CSRF: 1 from a page of this origin; to a route with csrf: token, X-CSRF-Token or a form field csrf_token.',
   },
   origin_rejected: {
     status: 403,

@@ -12,6 +12,7 @@ import { createBackchannelLogout } from './signals/backchannel-logout.ts'
 import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
 import { createGlobalTokenRevocation } from './signals/global-token-revocation.ts'
 import { createJwks } from './upstream/jwks.ts'
+import { createCspReports } from './watch/csp-reports.ts'
 
 /**
  * The gateway's own endpoints, below `basePath`: one row each. A path that is not here is 404, a method 405; there are no
@@ -21,6 +22,13 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
   const own = createOwnSessions(services)
   const info = createSessionInfo(services)
   const callback = createCallback(services)
+  const reports: EndpointRow = {
+    path: '/csp-reports',
+    methods: ['POST'],
+    csrf: 'same-origin',
+    maxBody: 65_536,
+    handle: createCspReports(services),
+  }
   // biome-ignore format: one row each, read at a glance
   return [
     { path: '/login',      methods: ['GET'],    csrf: 'none',           maxBody: 0,    limit: 'sign-in', handle: createLogin(services) },
@@ -40,5 +48,6 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
     { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
     { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },
     { path: '/sessions/*', methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOne },
+    ...(services.config.headers.cspReports ? [reports] : []),
   ]
 }

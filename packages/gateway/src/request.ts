@@ -18,6 +18,8 @@ export interface GatewayRequest {
   /** What was found out on the way, for the log: the route, and who asks, once the cookie has proved it. */
   named: RouteName | undefined
   session: LiveSession | undefined
+  /** When it came, in milliseconds since the epoch; where the guard had to wait for its body. */
+  readonly arrivedAt?: number
 }
 
 /** How the log calls a route. */

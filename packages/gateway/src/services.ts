@@ -5,6 +5,7 @@ import type { Limits } from './limits/limits.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
 import type { TokenRevocation } from './oidc/token-revocation.ts'
+import type { FormTokens } from './session/form-token.ts'
 import type { KeyRing } from './session/key-ring.ts'
 import type { LiveStreams } from './session/live-streams.ts'
 import type { Sessions } from './session/sessions.ts'
@@ -32,6 +33,7 @@ export interface Services {
   readonly revocation: TokenRevocation
   readonly signals: Signals
   readonly ring: KeyRing
+  readonly formTokens: FormTokens
   readonly cookies: GatewayCookies
   readonly log: EventLog
   readonly decisions: DecisionLog

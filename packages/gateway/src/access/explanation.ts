@@ -1,5 +1,6 @@
 import type { Config, CredentialConfig, Demand, RouteConfig } from '../config/schema.ts'
 import type { Rate } from '../limits/buckets.ts'
+import { isSafe } from '../protocol/csrf.ts'
 import { readTarget } from '../protocol/target.ts'
 import type { SessionRecord } from '../session/record.ts'
 import { createPolicy } from './policy.ts'
@@ -75,7 +76,7 @@ export function explainRequest(config: Config, { method, url, roles }: Asked): E
     say('route', 'the upstream may take this path for that of a stricter route')
     return end('bad_request', route)
   }
-  say('csrf', csrfOf(rule))
+  say('csrf', csrfOf(rule, method))
   say(
     'session',
     rule.access === 'public'
@@ -93,8 +94,13 @@ function withOwnMethods(config: RouteConfig, index: number) {
   return { path: config.path, methods, config, index }
 }
 
-function csrfOf({ csrf, static: folder }: RouteConfig): string {
+function csrfOf({ csrf, static: folder, forwardAuth }: RouteConfig, method: string): string {
   if (folder !== undefined) return 'none: files change nothing when they are fetched'
+  if (csrf === 'token') {
+    if (isSafe(method)) return `token: ${method} needs none, from a page of the origin or opened in the window`
+    const field = forwardAuth ? '' : ', or a form field csrf_token,'
+    return `token: X-CSRF-Token${field} of the session, from a page of the origin`
+  }
   return csrf === 'off' ? 'off' : `${csrf}: a script sends X-CSRF: 1 from a page of the origin`
 }
 

@@ -29,7 +29,6 @@ export const plannedValues: readonly {
     instead: 'write oidc',
   },
   { at: 'store.kind', is: oneOf('redis', 'postgres', 'dynamodb'), instead: 'write lmdb or memory' },
-  { at: 'routes.*.csrf', is: oneOf('token'), instead: 'write header' },
   {
     at: 'routes.*.credential',
     is: (value) => isObject(value) && Object.hasOwn(value, 'aws'),

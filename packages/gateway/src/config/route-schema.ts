@@ -158,10 +158,10 @@ export function createRouteSchema(around: Surroundings) {
         "What the upstream gets as `Authorization`: one of the user's tokens as it is (`access-token`, `id-token`), or one that works at this upstream only: `{ exchange: … }`, `{ mint: … }`.",
       ),
     csrf: z
-      .enum(['header', 'same-origin', 'off'])
+      .enum(['header', 'token', 'same-origin', 'off'])
       .default('header')
       .describe(
-        '`header`: calls by script carry `X-CSRF: 1`. `same-origin`, only with `forwardAuth`: for applications that send no such header; Fetch Metadata and Origin decide. `off` only with `access: public`.',
+        '`header`: calls by script carry `X-CSRF: 1`. `token`, for applications with forms: what changes something carries `csrf_token` as a field, or `X-CSRF-Token`, see docs/access.md. `same-origin`, only with `forwardAuth`: for applications that send no such header; Fetch Metadata and Origin decide. `off` only with `access: public`.',
       ),
     timeout: duration({ max: '24h' })
       .optional()

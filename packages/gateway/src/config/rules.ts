@@ -1,4 +1,5 @@
 import type { core } from 'zod'
+import { cspProblem, namesReports } from '../protocol/csp.ts'
 import { isLoopback } from './addresses.ts'
 import { isProvidersToken } from './credential-schema.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
@@ -18,6 +19,7 @@ export function reviewConfig(warnings: boolean) {
     reviewRoutes(config, review)
     reviewRoles(config, review)
     reviewSignals(config, review)
+    reviewHeaders(config, review)
   }
 }
 
@@ -53,6 +55,15 @@ function reviewListeners({ listen, admin, trustedProxies }: Sections, { sound, p
   }
   if (sound([], 'trustedProxies') && !listen.tls && !isLoopback(listen.host) && trustedProxies.length === 0) {
     warn(['listen'], 'plain HTTP beyond this machine: add tls, or name the proxy in front in trustedProxies')
+  }
+}
+
+function reviewHeaders({ headers }: Sections, { sound, problem }: Review): void {
+  if (!sound(['headers'], 'csp') || headers.csp === undefined) return
+  const wrong = cspProblem(headers.csp)
+  if (wrong !== undefined) problem(['headers', 'csp'], wrong)
+  if (sound(['headers'], 'cspReports') && headers.cspReports && namesReports(headers.csp)) {
+    problem(['headers', 'cspReports'], 'the policy says itself where reports go; remove report-uri and report-to there')
   }
 }
 

@@ -181,7 +181,13 @@ function createSections(around: Surroundings) {
       .strictObject({
         csp: headerValue()
           .optional()
-          .describe('The Content-Security-Policy of what the gateway serves from `static` folders.'),
+          .describe(
+            "The Content-Security-Policy of what the gateway serves from `static` folders. `'nonce-{nonce}'` in it: each page gets a nonce of its own, on its scripts and styles too, see docs/static-files.md.",
+          ),
+        cspReports: z
+          .boolean()
+          .default(false)
+          .describe('`true`: browsers report to `/auth/csp-reports` what that policy stopped; each report is logged.'),
       })
       .prefault({})
       .describe('Security headers.'),

@@ -35,6 +35,7 @@ export type KeyPurpose =
   | 'admin-cursor'
   | 'signals-state'
   | 'token-signing'
+  | 'form-token'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]

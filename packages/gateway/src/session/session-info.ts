@@ -8,7 +8,9 @@ import { withRotation } from './rotate-cookie.ts'
 
 /** `GET /auth/session` says who is signed in; `POST` extends the session first, `?passive=1` does not extend it. */
 export function createSessionInfo(services: Services) {
-  const { sessions } = services
+  const { config, formTokens, sessions } = services
+  // A page is told of nothing that no route asks for.
+  const hasForms = config.routes.some(({ csrf }) => csrf === 'token')
 
   return async (request: EndpointRequest): Promise<Respond> => {
     const opened = await openOrRefuse(services, request, 'refuse')
@@ -32,6 +34,7 @@ export function createSessionInfo(services: Services) {
       idleExpiresAt: new Date(idleExpiresAt).toISOString(),
       expiresAt: new Date(expiresAt).toISOString(),
       authTime: new Date(record.authenticatedAt).toISOString(),
+      ...(hasForms && { csrfToken: formTokens.issue(session.id) }),
     }
   }
 }

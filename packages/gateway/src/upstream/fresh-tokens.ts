@@ -27,7 +27,7 @@ export function createFreshTokens(route: Pick<RouteConfig, 'offline'>, services:
   const offlineReads = (route.offline ?? config.session.offline)?.reads ?? 0
 
   async function replaced(request: GatewayRequest, session: LiveSession, expiresAt: number): Promise<LiveSession> {
-    const outcome = await refreshTokens(session, request.cookie as string)
+    const outcome = await refreshTokens(session, request.cookie as string, request.arrivedAt)
     if (outcome.kind === 'refreshed') return outcome.session
     if (outcome.kind !== 'provider-unavailable') {
       throw new Refusal(outcome.kind === 'ended' ? 'session_expired' : 'login_required', { cause: outcome.cause })
@@ -55,13 +55,13 @@ export function createFreshTokens(route: Pick<RouteConfig, 'offline'>, services:
       if (left > lead) return undefined
       if (left <= Math.min(lead, aboutToExpire)) return replaced(request, session, accessTokenExpiresAt)
       // Still good for this request: the next ones find a new one, and nobody waits.
-      refreshTokens(session, request.cookie as string).catch((err: unknown) => {
+      refreshTokens(session, request.cookie as string, request.arrivedAt).catch((err: unknown) => {
         log.error({ event: 'store_unavailable', requestId: request.requestId, err }, 'a refresh ahead of time failed')
       })
       return undefined
     },
     async replace(request, session) {
-      const outcome = await refreshTokens(session, request.cookie as string)
+      const outcome = await refreshTokens(session, request.cookie as string, request.arrivedAt)
       if (outcome.kind === 'ended') throw new Refusal('session_expired', { cause: outcome.cause })
       // Said as for a token of which we know that it is over. A 401 would read "signed out", and nobody was.
       if (outcome.kind === 'provider-unavailable') throw unavailable(outcome.cause)

@@ -20,6 +20,14 @@ export const eventCounters = {
     labels: ['limit'],
   },
   alerts: { help: 'Signs of theft or tampering; each one deserves a look.', labels: ['event'] },
+  csp_violations: {
+    help: 'What the policy of a page stopped, as browsers report it.',
+    labels: ['directive', 'disposition'],
+  },
+  csp_reports_dropped: {
+    help: 'Reports of browsers that came too fast or were of no page of ours.',
+    labels: ['reason'],
+  },
   admin_actions: { help: 'What was done over the admin listener.', labels: ['action'] },
 } as const satisfies Record<string, { help: string; labels: readonly string[] }>
 
@@ -56,5 +64,7 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   signal_ignored: () => ['signals', { outcome: 'ignored' }],
   signal_refused: ({ code }) => ['signals', { outcome: code }],
   offline_read: () => ['offline_reads'],
+  csp_violation: ({ directive, disposition }) => ['csp_violations', { directive, disposition }],
+  csp_report_dropped: ({ reason }) => ['csp_reports_dropped', { reason }],
   authz_admin: ({ action }) => ['admin_actions', { action }],
 }

@@ -25,6 +25,7 @@ routes:
     upstream: http://127.0.0.1:3000
     access: authenticated
     limit: { requests: 5 }
+  - { path: /shop/*, upstream: "http://127.0.0.1:4000", access: authenticated, csrf: token }
 `
 
 async function explain(...args: string[]) {
@@ -87,6 +88,14 @@ test('explain: what is refused, and why', async () => {
     expect(stdout).toContain(`answer   ${answer}`)
   }
   expect((await explain('GET', '/auth/login')).stdout).toContain("one of the gateway's own endpoints, below /auth")
+})
+
+test('CS4 explain: what a form needs, by method', async () => {
+  const csrfOf = async (method: string) => /^ {2}csrf {5}(.*)$/m.exec((await explain(method, '/shop/cart')).stdout)?.[1]
+  expect(await csrfOf('GET')).toBe('token: GET needs none, from a page of the origin or opened in the window')
+  expect(await csrfOf('POST')).toBe(
+    'token: X-CSRF-Token, or a form field csrf_token, of the session, from a page of the origin',
+  )
 })
 
 test('explain: wrong usage and a broken configuration are told on one line each, with status 2', async () => {
