@@ -18,6 +18,7 @@ export function configurationPage(): string {
 start the file with \`# yaml-language-server: $schema=…/config.schema.json\` (from \`coatcheck schema\`, or beside this page).
 
 - A **duration** is a whole number and a unit: \`30s\`, \`15m\`, \`12h\`, \`30d\`. A **size** is \`500b\`, \`64kb\`, \`10mb\` or \`1gb\` (1kb = 1024b).
+- A **rate** is \`{ requests: 100, per: 1m }\`: so many at once, and then as many again in each \`per\` (one minute unless said otherwise).
 - A **secret** does not stand in the file: \`{ env: NAME }\` takes it from the environment, \`{ file: path }\` from a file (without the line end).
 - Relative paths start at the folder of the configuration file.
 - Unknown keys are refused. So is what is planned and not in this version.
@@ -50,7 +51,9 @@ function rowsOf(schema: JsonSchema, prefix: string): string[][] {
     return merge(variants.map((one) => rowsOf(one, prefix)))
   return Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => {
     const nested = isValue(inner) ? [] : rowsOf(inner, `${prefix}${name}.`)
-    return nested.length > 0 ? nested : [row(code(prefix + name), inner, required(schema, name), prefix.slice(0, -1))]
+    const own = row(code(prefix + name), inner, required(schema, name), prefix.slice(0, -1))
+    if (nested.length === 0) return [own]
+    return plainOf(inner).length > 0 ? [own, ...nested] : nested
   })
 }
 
@@ -93,7 +96,9 @@ function typeOf(schema: JsonSchema): string {
   if (typeof schema.additionalProperties === 'object') {
     return schema.additionalProperties.properties ? 'sections by name' : 'text by name'
   }
-  if (schema.properties || variantsOf(schema).length > 0) return 'section'
+  const [plain, variants] = [plainOf(schema), variantsOf(schema)]
+  if (variants.length > plain.length) return [...plain.map(typeOf), 'section'].join(', ')
+  if (schema.properties || variants.length > 0) return 'section'
   return { string: 'text', boolean: '`true`, `false`' }[schema.type ?? ''] ?? schema.type ?? ''
 }
 
@@ -104,6 +109,11 @@ function isValue(schema: JsonSchema): boolean {
 
 function variantsOf(schema: JsonSchema): readonly JsonSchema[] {
   return schema.anyOf ?? schema.oneOf ?? []
+}
+
+/** The alternatives of a union that are values, beside those that are sections. */
+function plainOf(schema: JsonSchema): readonly JsonSchema[] {
+  return variantsOf(schema).filter(({ properties }) => properties === undefined)
 }
 
 function required(schema: JsonSchema, name: string): boolean {

@@ -4,7 +4,9 @@ import { rolesOf } from './access/roles.ts'
 import type { Config } from './config/schema.ts'
 import { transmittersOf } from './config/signals-schema.ts'
 import type { ReadFile } from './config/snapshot.ts'
+import { createDecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
+import { createLimits } from './limits/limits.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
 import { createRevocationQueue } from './oidc/revocation-queue.ts'
@@ -12,6 +14,7 @@ import { createSend, type Send } from './oidc/send.ts'
 import { createTokenRefresh } from './oidc/token-refresh.ts'
 import { createTokenRevocation } from './oidc/token-revocation.ts'
 import type { Services } from './services.ts'
+import { createFormTokens } from './session/form-token.ts'
 import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createLiveStreams } from './session/live-streams.ts'
@@ -20,6 +23,8 @@ import type { Clock, EndReason, SessionId, SessionStore } from './session/store.
 import { createGatewayCookies } from './session-cookie.ts'
 import { createSignals } from './signals/signals.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
+import { createExchanges } from './upstream/exchange.ts'
+import { createMint } from './upstream/mint.ts'
 import type { Metrics, ProviderMetrics } from './watch/metrics.ts'
 import { openPlaces } from './watch/places.ts'
 
@@ -85,14 +90,19 @@ export function createServices(parts: ServiceParts): Services {
           timeouts: config.session,
           max: config.session.streams.max,
         }),
+    limits: createLimits({ config, now, log, handleOf: sessions.handleOf }),
     providers,
     refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
     revocation,
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: before?.dpopProofs ?? createDpopProofs(now),
+    exchanges: createExchanges({ log, now, providers, sessions }),
+    mint: createMint({ config, now, providers, ring, sessions }),
     ring,
+    formTokens: createFormTokens(ring),
     cookies: createGatewayCookies(config.session),
     log,
+    decisions: createDecisionLog({ config, log, sessions }),
     tally: metrics.tally,
     now,
     placeOf: openPlaces(config.watch.geo?.file, before?.placeOf),

@@ -4,7 +4,21 @@ import type { LiveSession } from './session/record.ts'
 /**
  * What the guard decides, and all that a carrier needs to carry it out. A carrier streams bytes; it decides nothing.
  */
-export type Decision = Forward | Tunnel | Respond | ServeStatic | Endpoint
+export type Decision = Outcome | Look
+
+export type Outcome = Forward | Tunnel | Respond | ServeStatic | Endpoint
+
+/**
+ * The head does not say enough: read the beginning of the body and ask again. What was read still belongs to the body, and
+ * reaches whoever gets that, byte for byte.
+ */
+export interface Look {
+  readonly kind: 'look'
+  /** How many bytes to show; fewer only where the body ends before. */
+  readonly bytes: number
+  /** Each byte of `text` is one character (latin1); `whole`: there is no more. It never rejects. */
+  decide(beginning: { readonly text: string; readonly whole: boolean }): Promise<Outcome>
+}
 
 /** Called once when the whole answer was handed to the operating system; never when the client left before. */
 export type Sent = () => void
@@ -84,6 +98,7 @@ export interface Tunnel {
   /** Milliseconds without a data frame in either direction after which the WebSocket is closed. */
   readonly idle: number | undefined
   readonly requestId: string
+  readonly request?: GatewayRequest | undefined
   readonly live?: Live | undefined
 }
 
@@ -160,6 +175,8 @@ export interface ServeStatic {
   readonly path: string
   /** Set on the answer: security headers. */
   readonly headers: readonly string[]
+  /** Asked once for each page: its nonce, and the policy that goes with it. Without it pages are served as they lie there. */
+  readonly nonces?: (() => { readonly nonce: string; readonly csp: string }) | undefined
   readonly sent?: Sent
 }
 

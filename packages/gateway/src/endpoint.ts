@@ -19,8 +19,20 @@ export type EndpointCsrf =
   | 'header-or-form'
   /** Opened by EventSource, which sends no header of its own: Fetch Metadata and Origin. */
   | 'event-source'
+  /** Sent by the browser itself, which sets no header of ours: Fetch Metadata and Origin. */
+  | 'same-origin'
   /** Safe to call from anywhere: it changes nothing, or guards itself (state and cookie of the sign-in). */
   | 'none'
+
+/** What is counted of an endpoint's requests, by the network that they come from: see limits/limits.ts. */
+export type EndpointLimit =
+  /** Each one: it starts or completes a sign-in. */
+  | 'sign-in'
+  /**
+   * Those that were refused as broken or forged, each of which cost the checking of a signature. Good ones come from a
+   * provider, which may have to end a thousand sessions at once.
+   */
+  | 'notifications'
 
 /** One row of the gateway's own route table. */
 export interface EndpointRow {
@@ -30,5 +42,6 @@ export interface EndpointRow {
   readonly csrf: EndpointCsrf
   /** Bytes of body that it reads. */
   readonly maxBody: number
+  readonly limit?: EndpointLimit
   readonly handle: EndpointHandler
 }

@@ -87,7 +87,7 @@ export const errors = {
   csrf_rejected: {
     status: 403,
     title: 'Request refused',
-    hint: 'Send the header X-CSRF: 1 from a page of this origin.',
+    hint: 'Send the header X-CSRF: 1 from a page of this origin; to a route with csrf: token, X-CSRF-Token or a form field csrf_token.',
   },
   origin_rejected: {
     status: 403,
@@ -112,6 +112,11 @@ export const errors = {
     title: 'WebSocket only',
     hint: 'This address speaks WebSocket, version 13: open it with new WebSocket(url).',
   },
+  too_many_requests: {
+    status: 429,
+    title: 'Too many requests',
+    hint: 'Wait as many seconds as Retry-After says, then go on more slowly.',
+  },
   too_many_streams: {
     status: 429,
     title: 'Too many open streams',
@@ -126,6 +131,11 @@ export const errors = {
     status: 500,
     title: 'Something went wrong',
     hint: 'The gateway failed. Its log has the cause under this request id.',
+  },
+  token_refused: {
+    status: 502,
+    title: 'No token for the API',
+    hint: 'The identity provider issues no token for this API. The log of the gateway says why; its configuration, or the one of the provider, has to change.',
   },
   upstream_unavailable: { status: 502, title: 'The API can not be reached', hint: 'Try again shortly.' },
   provider_unavailable: {

@@ -15,6 +15,7 @@ import type { Services } from './services.ts'
  *
  *   admitted                                     → 200, see upstream/vouch.ts
  *   sign-in, step-up, the bounce page, any 401   → 401
+ *   a limit                                      → 429, which proxies pass on, and nginx takes for a failure
  *   any other refusal                            → 403
  *   an outage                                    → 503
  *
@@ -67,6 +68,7 @@ export function withForwardAuth(guard: Guard, services: Services): Guard {
     const { status, headers, body } = decision
     // `sent` stays behind: this answer reaches the proxy, not the browser. A rotated cookie proves itself by its first use.
     if (decision.admitted === true) return { kind: 'respond', status, headers, body }
+    if (status === 429) return { kind: 'respond', status, headers, body }
     if (status >= 400 && status !== 401) return withStatus(decision, status >= 500 ? 503 : 403)
     const window = windowOf(decision, original)
     const shown = status === 303 ? signInPage(window) : withStatus(decision, 401)

@@ -11,6 +11,8 @@ import { createSessionInfo } from './session/session-info.ts'
 import { createBackchannelLogout } from './signals/backchannel-logout.ts'
 import { createFrontchannelLogout } from './signals/frontchannel-logout.ts'
 import { createGlobalTokenRevocation } from './signals/global-token-revocation.ts'
+import { createJwks } from './upstream/jwks.ts'
+import { createCspReports } from './watch/csp-reports.ts'
 
 /**
  * The gateway's own endpoints, below `basePath`: one row each. A path that is not here is 404, a method 405; there are no
@@ -20,23 +22,32 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
   const own = createOwnSessions(services)
   const info = createSessionInfo(services)
   const callback = createCallback(services)
+  const reports: EndpointRow = {
+    path: '/csp-reports',
+    methods: ['POST'],
+    csrf: 'same-origin',
+    maxBody: 65_536,
+    handle: createCspReports(services),
+  }
   // biome-ignore format: one row each, read at a glance
   return [
-    { path: '/login',      methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createLogin(services) },
-    { path: '/login',      methods: ['POST'],   csrf: 'none',           maxBody: 4096, handle: createThirdPartyPost(services) },
-    { path: '/step-up',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createStepUp(services) },
-    { path: '/callback/*', methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: callback },
-    { path: '/callback/*', methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: callback },
+    { path: '/login',      methods: ['GET'],    csrf: 'none',           maxBody: 0,    limit: 'sign-in', handle: createLogin(services) },
+    { path: '/login',      methods: ['POST'],   csrf: 'none',           maxBody: 4096, limit: 'sign-in', handle: createThirdPartyPost(services) },
+    { path: '/step-up',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    limit: 'sign-in', handle: createStepUp(services) },
+    { path: '/callback/*', methods: ['GET'],    csrf: 'none',           maxBody: 0,    limit: 'sign-in', handle: callback },
+    { path: '/callback/*', methods: ['POST'],   csrf: 'none',           maxBody: 65_536, limit: 'sign-in', handle: callback },
     { path: '/session',    methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: info },
     { path: '/session',    methods: ['POST'],   csrf: 'header',         maxBody: 1024, handle: info },
     { path: '/events',     methods: ['GET'],    csrf: 'event-source',   maxBody: 0,    handle: createSessionEvents(services) },
-    { path: '/backchannel-logout/*',  methods: ['POST'], csrf: 'none', maxBody: 65_536, handle: createBackchannelLogout(services) },
+    { path: '/backchannel-logout/*',  methods: ['POST'], csrf: 'none', maxBody: 65_536, limit: 'notifications', handle: createBackchannelLogout(services) },
     { path: '/frontchannel-logout/*', methods: ['GET'],  csrf: 'none', maxBody: 0,      handle: createFrontchannelLogout(services) },
-    { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, handle: createGlobalTokenRevocation(services) },
-    { path: '/signals',    methods: ['POST'],   csrf: 'none',           maxBody: 65_536, handle: services.signals.push },
+    { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, limit: 'notifications', handle: createGlobalTokenRevocation(services) },
+    { path: '/signals',    methods: ['POST'],   csrf: 'none',           maxBody: 65_536, limit: 'notifications', handle: services.signals.push },
     { path: '/logout',     methods: ['POST'],   csrf: 'header-or-form', maxBody: 1024, handle: createLogout(services) },
+    { path: '/jwks.json',  methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createJwks(services) },
     { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
     { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },
     { path: '/sessions/*', methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOne },
+    ...(services.config.headers.cspReports ? [reports] : []),
   ]
 }

@@ -2,12 +2,13 @@ import { clientAddress } from './access/client-address.ts'
 import { createRouteMap, webSocket } from './access/route-map.ts'
 import { askStepUp } from './access/step-up.ts'
 import { createTrustedProxies } from './access/trusted-proxies.ts'
-import type { Decision } from './decision.ts'
+import type { Decision, Look, Outcome } from './decision.ts'
 import { createEndpoints } from './endpoints.ts'
 import { Refusal } from './errors.ts'
+import { createFormCheck } from './form-check.ts'
 import { withForwardAuth } from './forward-auth.ts'
 import { AMBIGUOUS, isGatewayCookie } from './protocol/cookies.ts'
-import { csrfRefusal, sameOriginRefusal } from './protocol/csrf.ts'
+import { csrfRefusal, isSafe, sameOriginRefusal } from './protocol/csrf.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'
 import { siftRequest } from './protocol/sift-request.ts'
@@ -40,21 +41,25 @@ export interface Guard {
  * CSRF comes before the session, so that a page of another site learns nothing about who is signed in.
  */
 export function createGuard(services: Services): Guard {
-  const { config, cookies, log, newRequestId, now, sessions } = services
+  const { config, cookies, decisions, limits, log, newRequestId, now, sessions } = services
   const origin = new URL(config.origin)
   const isTrusted = createTrustedProxies(config.trustedProxies)
   const endpoints = createEndpoints(services)
-  const findRoute = createRouteMap(config.routes.map((route) => compileRoute(route, services)))
+  const findRoute = createRouteMap(config.routes.map((route, index) => compileRoute(route, index, services)))
   const refuse = createRefuser(services)
+  const tell = decisions.decided
+  const checkForm = createFormCheck(services)
 
   function decide(head: RequestHead): Decision | Promise<Decision> {
     const requestId = newRequestId()
     let request: GatewayRequest | undefined
     try {
-      request = read(head, requestId)
-      const decision = endpoints.owns(request.path) ? endpoints.decide(request) : decideRoute(request)
-      if (!(decision instanceof Promise)) return decision
-      return decision.catch((error: unknown) => refuse(error, head, requestId, request))
+      const known = read(head, requestId)
+      request = known
+      const decision = endpoints.owns(known.path) ? endpoints.decide(known) : decideRoute(known)
+      if (!(decision instanceof Promise)) return tell === undefined ? decision : tell(known, decision)
+      const told = tell === undefined ? decision : decision.then((decided) => tell(known, decided))
+      return told.catch((error: unknown) => refuse(error, head, requestId, known))
     } catch (error) {
       return refuse(error, head, requestId, request)
     }
@@ -79,24 +84,57 @@ export function createGuard(services: Services): Guard {
     const cookie = cookies.readSession(fields.cookie)
     if (cookie === AMBIGUOUS) throw new Refusal('bad_request', { cause: 'the session cookie came twice' })
     const address = clientAddress(head.peer, fields.forwardedFor, isTrusted)
-    return { head, fields, path: target.path, query: target.query, address, requestId, cookie }
+    const { path, query } = target
+    return { head, fields, path, query, address, requestId, cookie, named: undefined, session: undefined }
   }
 
   function decideRoute(request: GatewayRequest): Decision | Promise<Decision> {
     const route = routeOf(request)
+    request.named = route.named
     if (route.trespasses(request.path, request.head.method)) {
       throw new Refusal('bad_request', { cause: 'the upstream may take the path for that of a stricter route' })
     }
     route.handshake?.(request)
     if (route.access === 'public') {
+      route.limit?.(request, undefined)
       checkCsrf(route, request)
       return route.carryOut(request, undefined)
     }
     // A navigation is answered by a page, so who it is comes first; for a script CSRF comes first.
     const navigation = route.handshake === undefined && isNavigation(request.fields)
+    if (route.csrf === 'token' && !isSafe(request.head.method)) return decideForm(route, request, navigation)
     if (!navigation) checkCsrf(route, request)
-    if (request.cookie === undefined) return admit(route, request, navigation, anonymous)
-    const opened = openSession(request.cookie)
+    return admitOpened(route, request, navigation)
+  }
+
+  /**
+   * A form. Where it comes from is looked at first of all: another site learns neither who is signed in nor what its token is
+   * worth. Then as ever: sign-in for a page that nobody is signed in for, the token, the session.
+   */
+  function decideForm(route: Route, asked: GatewayRequest, navigation: boolean): Decision | Promise<Decision> {
+    checkCsrf(route, asked)
+    // The body may take its time, and the cookie's grace be over then: it was good when it came.
+    const request = { ...asked, arrivedAt: now() }
+    const check = () => {
+      const decision = checkForm(request, route.maxBody, () => admitOpened(route, request, navigation))
+      return decision instanceof Promise || decision.kind !== 'look' ? decision : guarded(decision, request)
+    }
+    if (!navigation) return check()
+    const opened = opening(request)
+    const answer = (known: Opened) => (known.kind === 'live' ? check() : admit(route, request, navigation, known))
+    return opened instanceof Promise ? opened.then(answer) : answer(opened)
+  }
+
+  /** A look whose second decision is refused as the first one would be. */
+  function guarded({ decide: decideBy, ...look }: Look, request: GatewayRequest): Look {
+    const { head, requestId } = request
+    const decide: Look['decide'] = (beginning) =>
+      decideBy(beginning).catch((error: unknown) => refuse(error, head, requestId, request))
+    return { ...look, decide }
+  }
+
+  function admitOpened(route: Route, request: GatewayRequest, navigation: boolean): Outcome | Promise<Outcome> {
+    const opened = opening(request)
     if (!(opened instanceof Promise)) return admit(route, request, navigation, opened)
     return opened.then((known) => admit(route, request, navigation, known))
   }
@@ -115,9 +153,10 @@ export function createGuard(services: Services): Guard {
     throw new Refusal('method_not_allowed', { headers: ['Allow', 'GET'] })
   }
 
-  function openSession(cookie: string): Opened | Promise<Opened> {
+  function opening({ cookie, arrivedAt }: GatewayRequest): Opened | Promise<Opened> {
+    if (cookie === undefined) return anonymous
     try {
-      const opened = sessions.open(cookie)
+      const opened = sessions.open(cookie, arrivedAt)
       return opened instanceof Promise ? opened.catch(storeUnavailable) : opened
     } catch (cause) {
       return storeUnavailable(cause)
@@ -129,13 +168,16 @@ export function createGuard(services: Services): Guard {
     request: GatewayRequest,
     navigation: boolean,
     opened: Opened,
-  ): Decision | Promise<Decision> {
+  ): Outcome | Promise<Outcome> {
     if (opened.kind !== 'live') {
+      if (opened.kind === 'unknown' && request.cookie !== undefined) limits.missed(request, true)
       if (navigation) return endpoints.signInPage(request)
       throw new Refusal(opened.kind === 'ended' ? 'session_expired' : 'login_required')
     }
     if (navigation) checkCsrf(route, request)
     const { session } = opened
+    request.session = session
+    route.limit?.(request, session)
     const objection = route.policy.check(session.record, now())
     if (objection?.kind === 'denied') throw new Refusal('access_denied', { cause: objection.reason })
     if (objection?.kind === 'step-up') return askStepUp(config, request, objection.shortfall)
@@ -157,7 +199,7 @@ export function createGuard(services: Services): Guard {
     }
   }
 
-  async function rotated(request: GatewayRequest, session: LiveSession, decision: Decision | Promise<Decision>) {
+  async function rotated(request: GatewayRequest, session: LiveSession, decision: Outcome | Promise<Outcome>) {
     const decided = await decision
     // A client that takes no cookie from a 101 would go on with a value that we take for replaced.
     return decided.kind === 'endpoint' || decided.kind === 'tunnel'
@@ -167,7 +209,7 @@ export function createGuard(services: Services): Guard {
 
   function checkCsrf(route: Route, request: GatewayRequest): void {
     if (route.csrf === 'off') return
-    const refusalOf = route.csrf === 'same-origin' ? sameOriginRefusal : csrfRefusal
+    const refusalOf = route.csrf === 'header' ? csrfRefusal : sameOriginRefusal
     const reason = refusalOf(request.fields, request.head.method, config.origin)
     if (reason !== undefined) throw new Refusal('csrf_rejected', { cause: reason })
   }

@@ -1,11 +1,9 @@
 import { loginUrl, pageOf } from './access/login-url.ts'
 import type { Respond } from './decision.ts'
 import { errors, Refusal } from './errors.ts'
-import { reasonOf } from './oidc/faults.ts'
 import { isGatewayCookie } from './protocol/cookies.ts'
 import type { RequestHead } from './protocol/head.ts'
 import { isNavigation } from './protocol/navigation.ts'
-import { printable } from './protocol/printable.ts'
 import { errorResponse } from './protocol/problem.ts'
 import { siftRequest } from './protocol/sift-request.ts'
 import type { GatewayRequest } from './request.ts'
@@ -19,7 +17,7 @@ export type Refuser = (
   request: GatewayRequest | undefined,
 ) => Respond
 
-export function createRefuser({ config, log, tally }: Pick<Services, 'config' | 'log' | 'tally'>): Refuser {
+export function createRefuser({ config, decisions, tally }: Pick<Services, 'config' | 'decisions' | 'tally'>): Refuser {
   return (error, head, requestId, request) => {
     const refusal = error instanceof Refusal ? error : new Refusal('internal_error', { cause: error })
     const { code, options } = refusal
@@ -27,7 +25,7 @@ export function createRefuser({ config, log, tally }: Pick<Services, 'config' | 
     tally.refusals[code]++
     // What could not be read as a request still shows whether a person waits for the answer.
     const html = isNavigation(request?.fields ?? siftRequest(head.rawHeaders, isGatewayCookie))
-    report(refusal, head, requestId, request)
+    decisions.refused(code, refusal.cause, { head, requestId, request })
     const members = { ...loginMembers(code, request), ...options.members }
     return errorResponse(code, {
       html,
@@ -53,36 +51,4 @@ export function createRefuser({ config, log, tally }: Pick<Services, 'config' | 
     if (request === undefined || (code !== 'login_required' && code !== 'session_expired')) return {}
     return { loginUrl: loginUrl(config, pageOf(request, config.origin)) }
   }
-
-  function report(refusal: Refusal, head: RequestHead, requestId: string, request: GatewayRequest | undefined): void {
-    const { code } = refusal
-    const { status } = errors[code]
-    // Not being signed in, and an address that isn't there, are everyday answers.
-    if (code === 'login_required' || code === 'session_expired' || code === 'not_found') return
-    const { cause } = refusal
-    const fields = {
-      event: eventOf[code] ?? 'request_refused',
-      code,
-      requestId,
-      method: printable(head.method, 16),
-      // Without the query: it may carry what belongs to nobody's log.
-      path: printable(request?.path ?? head.target.split('?', 1)[0] ?? '', 256),
-      address: request?.address ?? head.peer,
-    }
-    if (code === 'internal_error') log.error({ ...fields, err: cause }, 'fault')
-    else if (status >= 500) log.error({ ...fields, ...reason(cause) })
-    else log.warn({ ...fields, ...reason(cause) })
-  }
-}
-
-const eventOf: Partial<Record<string, string>> = {
-  csrf_rejected: 'malicious_csrf',
-  origin_rejected: 'malicious_csrf',
-  access_denied: 'authz_fail',
-  provider_unavailable: 'provider_unavailable',
-  store_unavailable: 'store_unavailable',
-}
-
-function reason(cause: unknown): { reason?: string } {
-  return cause === undefined ? {} : { reason: printable(reasonOf(cause)) }
 }

@@ -1,13 +1,16 @@
+import { randomBytes } from 'node:crypto'
 import { createPolicy, type Policy } from './access/policy.ts'
 import { type Routable, webSocket } from './access/route-map.ts'
 import { createStay } from './access/stay.ts'
 import { createTrespasses, type Trespasses } from './access/trespass.ts'
 import { isWebSocket } from './config/addresses.ts'
 import type { RouteConfig } from './config/schema.ts'
-import type { Decision } from './decision.ts'
+import type { Outcome, ServeStatic } from './decision.ts'
 import { Refusal } from './errors.ts'
-import { securityHeaders } from './protocol/security-headers.ts'
-import type { GatewayRequest } from './request.ts'
+import type { RouteLimit } from './limits/limits.ts'
+import { wantsNonces, withNonce } from './protocol/csp.ts'
+import { policyOf, securityHeaders } from './protocol/security-headers.ts'
+import type { GatewayRequest, RouteName } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
 import { createUnauthorized } from './unauthorized.ts'
@@ -17,22 +20,31 @@ import { createVouch } from './upstream/vouch.ts'
 
 /** A configured route, with everything computed that does not depend on the request. */
 export interface Route extends Routable {
+  readonly named: RouteName
   readonly access: 'public' | 'session'
-  readonly csrf: 'header' | 'same-origin' | 'off'
+  readonly csrf: 'header' | 'same-origin' | 'token' | 'off'
+  /** Bytes that the body of a request may have. */
+  readonly maxBody: number
   readonly policy: Policy
   /** Of what goes on for long: see stay.ts. */
   readonly stays: ReturnType<typeof createStay>
   readonly trespasses: Trespasses
+  /** Only of a route with a `limit`: counts, and refuses by throwing. */
+  readonly limit?: RouteLimit
   /** Only of a route for WebSockets: refuses, by throwing, what is no handshake of an own page. */
   readonly handshake?: (request: GatewayRequest) => void
-  carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
+  carryOut(request: GatewayRequest, session: LiveSession | undefined): Outcome | Promise<Outcome>
 }
 
-export function compileRoute(config: RouteConfig, services: Services): Route {
+export function compileRoute(config: RouteConfig, index: number, services: Services): Route {
+  const limit = services.limits.ofRoute(config)
   const shared = {
+    ...(limit && { limit }),
     path: config.path,
+    named: { route: config.path, rule: `routes[${index}]` },
     methods: config.methods ?? (config.static === undefined ? undefined : ['GET']),
     access: config.access === 'public' ? ('public' as const) : ('session' as const),
+    maxBody: config.maxBody,
     policy: createPolicy(config.access),
     stays: createStay(config.access),
     trespasses: createTrespasses(config, services.config.routes),
@@ -63,15 +75,26 @@ function carriedOutHere(config: RouteConfig, services: Services): Route['carryOu
 }
 
 function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {
+  const { csp, cspReports } = config.headers
+  const policy = {
+    https: config.origin.startsWith('https://'),
+    ...(csp !== undefined && { csp }),
+    ...(cspReports && { reports: `${config.basePath}/csp-reports` }),
+  }
+  const nonces = wantsNonces(csp) ? createNonces(policyOf(policy)) : undefined
   const headers = [
-    ...securityHeaders({
-      https: config.origin.startsWith('https://'),
-      host: new URL(config.origin).host,
-      ...(config.headers.csp !== undefined && { csp: config.headers.csp }),
-    }),
+    ...securityHeaders({ ...policy, host: new URL(config.origin).host }),
     // What only the signed-in may see stays in no cache, be it ever so fingerprinted. @see ASVS 5.0 14.3.2
     ...(route.access !== 'public' && route.cache === 'no-store' ? ['cache-control', 'no-store'] : []),
   ]
   const prefix = route.path.endsWith('/*') ? route.path.slice(0, -2) : route.path
-  return (request) => ({ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers })
+  return (request) => ({ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers, nonces })
+}
+
+/** 144 bits of the system's CSPRNG for each answer. @see CSP Level 3 §7.1 (128 at least) */
+function createNonces(csp: string): ServeStatic['nonces'] {
+  return () => {
+    const nonce = randomBytes(18).toString('base64url')
+    return { nonce, csp: withNonce(csp, nonce) }
+  }
 }

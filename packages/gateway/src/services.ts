@@ -1,9 +1,12 @@
 import type { Config } from './config/schema.ts'
 import type { ReadFile } from './config/snapshot.ts'
+import type { DecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
+import type { Limits } from './limits/limits.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
 import type { TokenRevocation } from './oidc/token-revocation.ts'
+import type { FormTokens } from './session/form-token.ts'
 import type { KeyRing } from './session/key-ring.ts'
 import type { LiveStreams } from './session/live-streams.ts'
 import type { Sessions } from './session/sessions.ts'
@@ -11,6 +14,8 @@ import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
 import type { Signals } from './signals/signals.ts'
 import type { DpopProofs } from './upstream/dpop-proofs.ts'
+import type { Exchanges } from './upstream/exchange.ts'
+import type { Mint } from './upstream/mint.ts'
 import type { PlaceOf } from './watch/places.ts'
 import type { Tally } from './watch/tally.ts'
 
@@ -20,14 +25,19 @@ export interface Services {
   readonly store: SessionStore
   readonly sessions: Sessions
   readonly liveStreams: LiveStreams
+  readonly limits: Limits
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens
   readonly dpopProofs: DpopProofs
+  readonly exchanges: Exchanges
+  readonly mint: Mint
   readonly revocation: TokenRevocation
   readonly signals: Signals
   readonly ring: KeyRing
+  readonly formTokens: FormTokens
   readonly cookies: GatewayCookies
   readonly log: EventLog
+  readonly decisions: DecisionLog
   readonly tally: Tally
   readonly now: Clock
   readonly placeOf: PlaceOf

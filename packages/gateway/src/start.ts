@@ -82,17 +82,22 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     answers: tally.answers,
     client: config.upstreamClient,
-    unavailable: (code, { navigation, requestId }, retryAfter) =>
-      failure(code, {
+    unavailable: (code, { navigation, request, requestId }, retryAfter) => {
+      if (request) current.services.decisions.refused(code, undefined, { head: request.head, requestId, request })
+      return failure(code, {
         html: navigation,
         requestId,
         ...(retryAfter !== undefined && { headers: ['Retry-After', String(retryAfter)] }),
-      }),
+      })
+    },
     pools: current.upstreams.filter((upstream) => typeof upstream !== 'string'),
   })
   const tunneler = createTunneler({
     log,
-    unavailable: (code, { requestId }) => failure(code, { html: false, requestId }),
+    unavailable: (code, { request, requestId }) => {
+      if (request) current.services.decisions.refused(code, undefined, { head: request.head, requestId, request })
+      return failure(code, { html: false, requestId })
+    },
   })
   const server = createNodeServer({
     decide: (head) => current.guard.decide(head),

@@ -1,4 +1,4 @@
-import type { Decision, Respond, Streaming } from './decision.ts'
+import type { Decision, Outcome, Respond, Streaming } from './decision.ts'
 import type { Guard } from './guard.ts'
 
 /**
@@ -7,11 +7,15 @@ import type { Guard } from './guard.ts'
  */
 export function withStrictTransport(guard: Guard, transport: readonly string[]): Guard {
   if (transport.length === 0) return guard
-  const add = (decision: Decision): Decision => {
+  const addTo = (decision: Outcome): Outcome => {
     if (decision.kind === 'respond') return addHeaders(decision, transport)
     if (decision.kind !== 'endpoint') return decision
     return { ...decision, run: async (body) => addHeaders(await decision.run(body), transport) }
   }
+  const add = (decision: Decision): Decision =>
+    decision.kind === 'look'
+      ? { ...decision, decide: async (beginning) => addTo(await decision.decide(beginning)) }
+      : addTo(decision)
   return {
     ...guard,
     decide(head) {

@@ -2,8 +2,6 @@ import type { Shortfall } from './access/assurance.ts'
 import { askStepUp } from './access/step-up.ts'
 import type { RouteConfig } from './config/schema.ts'
 import type { Forward, RawHeaders, Respond, Unauthorized } from './decision.ts'
-import { Refusal } from './errors.ts'
-import { retryAfter } from './oidc/faults.ts'
 import { readStepUpChallenge } from './protocol/challenge.ts'
 import { transport } from './protocol/security-headers.ts'
 import { createRefuser } from './refuse.ts'
@@ -12,6 +10,7 @@ import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
 import { addHeaders } from './strict-transport.ts'
 import { createCredential } from './upstream/credential.ts'
+import { createFreshTokens } from './upstream/fresh-tokens.ts'
 import { identityHeaders } from './upstream/identity-headers.ts'
 import { createStillAdmitted } from './upstream/still-admitted.ts'
 import { createTrials } from './upstream/trials.ts'
@@ -24,7 +23,11 @@ import { createTrials } from './upstream/trials.ts'
  */
 export function createUnauthorized(route: RouteConfig, services: Services): Unauthorized | undefined {
   if (route.access === 'public') return undefined
-  const { config, dpopProofs, log, now, refreshTokens, sessions } = services
+  const { config, dpopProofs, log, now, sessions } = services
+  // A minted token owes nothing to the provider: a new one would say the same.
+  const renewable =
+    typeof route.credential === 'object' ? route.credential.kind === 'exchange' : route.credential !== 'none'
+  const fresh = createFreshTokens(route, services)
   const stillAdmitted = createStillAdmitted(route, services)
   const refuse = createRefuser(services)
   const credentialOf = createCredential(route, services)
@@ -36,7 +39,7 @@ export function createUnauthorized(route: RouteConfig, services: Services): Unau
     const { request, session } = forward as Asked
     const stepUp = demandOf(headers, session)
     if (stepUp !== undefined) return answered(request, () => askStepUp(config, request, stepUp))
-    if (route.credential === 'none' || session.tokens.refreshToken === undefined) return undefined
+    if (!renewable || session.tokens.refreshToken === undefined) return undefined
     if (!trials.worthIt(session)) return undefined
     return renewed(forward, request, session).then(
       (again) => (repeatable ? again : undefined),
@@ -64,18 +67,8 @@ export function createUnauthorized(route: RouteConfig, services: Services): Unau
       requestId: request.requestId,
       upstream: forward.upstream,
     })
-    const outcome = await refreshTokens(session, request.cookie as string)
-    if (outcome.kind === 'ended') throw new Refusal('session_expired', { cause: outcome.cause })
-    // Said as for a token of which we know that it is over. A 401 would read "signed out", and nobody was.
-    if (outcome.kind === 'provider-unavailable') {
-      throw new Refusal('provider_unavailable', {
-        cause: outcome.cause,
-        headers: ['Retry-After', String(retryAfter(outcome.cause))],
-      })
-    }
-    if (outcome.kind === 'login-required') return undefined
-    const next = outcome.session
-    if (next.record.tokensVersion === session.record.tokensVersion) return undefined
+    const next = await fresh.replace(request, session)
+    if (next === undefined) return undefined
     trials.begin(next)
     stillAdmitted(next)
     const given = await credentialOf(request, next)

@@ -8,6 +8,7 @@ import {
   startDevelopmentProvider,
 } from '../../gateway/src/demo/provider.ts'
 import type { ProviderInput } from '../../gateway/src/demo/provider-config.ts'
+import type { DevelopmentClient } from '../../gateway/src/demo/provider-users.ts'
 import { closeServer, listen } from './listen.ts'
 import {
   type ProviderPath,
@@ -18,6 +19,7 @@ import {
 } from './provider-api.ts'
 import { tapResponse } from './tap.ts'
 import { runAt } from './time-travel.ts'
+import { type ExchangeRules, exchangeGrant, registerTokenExchange } from './token-exchange.ts'
 import { recordTokens, type TokenRecord } from './token-record.ts'
 
 export interface TestProviderOptions extends Partial<Omit<ProviderInput, 'users'>> {
@@ -26,6 +28,8 @@ export interface TestProviderOptions extends Partial<Omit<ProviderInput, 'users'
   /** The clock of the provider's tokens and sessions. */
   readonly now?: () => number
   readonly tls?: NonNullable<DevelopmentProviderOptions['tls']>
+  /** Exchanges tokens for others (RFC 8693), for all of its clients. */
+  readonly exchange?: ExchangeRules
 }
 
 export const sampleUsers = (): ProviderUser[] => [
@@ -48,7 +52,7 @@ let sharedKey: Promise<JWKS['keys'][number]> | undefined
 
 /** The development provider, with everything counted, every token noted, and knobs to break it. */
 export async function startTestProvider(options: TestProviderOptions = {}): Promise<TestProvider> {
-  const { users = sampleUsers(), clients = [], now = Date.now, issuerHost = 'localhost', ...rest } = options
+  const { users = sampleUsers(), clients = [], now = Date.now, issuerHost = 'localhost', exchange, ...rest } = options
   // Making an RSA key takes longer than a whole test: one serves all the providers of a test file.
   sharedKey ??= newSigningKey()
   // FAPI 2.0 knows no RS256.
@@ -95,10 +99,11 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
   const inner: DevelopmentProvider = await startDevelopmentProvider({
     ...rest,
     users,
-    clients,
+    clients: exchange ? clients.map(exchanging) : clients,
     issuerHost,
     jwks: { keys: structuredClone(keys) },
     around,
+    ...(exchange && { extend: (provider) => registerTokenExchange(provider, exchange) }),
   })
   const port = Number(new URL(inner.issuer).port)
   const at = (path: ProviderPath) => requests.filter((request) => request.path === path)
@@ -152,6 +157,11 @@ export async function startTestProvider(options: TestProviderOptions = {}): Prom
     [Symbol.asyncDispose]: close,
   }
 }
+
+const exchanging = (client: DevelopmentClient): DevelopmentClient => ({
+  ...client,
+  metadata: { ...client.metadata, grant_types: ['authorization_code', 'refresh_token', exchangeGrant] },
+})
 
 /** Notes the fields of a form without taking the body away from the provider. */
 function readAlong(request: IncomingMessage, entry: { params: URLSearchParams }): void {

@@ -1,8 +1,8 @@
-import type { Config } from '../config/schema.ts'
+import type { Config, RouteConfig } from '../config/schema.ts'
 import type { JsonObject } from '../session/json.ts'
 import { groupClaims } from './roles.ts'
 
-/** The claims that decide what a user may do: those that role rules and routes read. Kept with the session, shown to nobody. */
+/** The claims that decide what a user may do: those that role rules and routes read, or pass on. Kept with the session, shown to nobody. */
 export function decidingClaims({ roles, routes }: Pick<Config, 'roles' | 'routes'>): string[] {
   const demands = routes.flatMap(({ access }) =>
     typeof access === 'object' ? [access, ...(access.anyOf ?? []), ...(access.allOf ?? [])] : [],
@@ -10,9 +10,13 @@ export function decidingClaims({ roles, routes }: Pick<Config, 'roles' | 'routes
   const claims = [
     ...roles.flatMap(({ claim }) => (claim === 'groups' ? groupClaims : [claim])),
     ...demands.flatMap((demand) => Object.keys(demand.claims ?? {})),
-    ...(demands.some(({ groups }) => groups !== undefined) ? groupClaims : []),
+    ...(demands.some(({ groups }) => groups !== undefined) || routes.some(mintsGroups) ? groupClaims : []),
   ]
   return [...new Set(claims)]
+}
+
+function mintsGroups({ credential }: RouteConfig): boolean {
+  return typeof credential === 'object' && credential.kind === 'mint' && credential.mint.claims.includes('groups')
 }
 
 /** Those of them that the provider must tell, so that UserInfo is asked where the ID token lacks one. An alias is not missed. */

@@ -1,4 +1,6 @@
-import type { Config, Demand, RouteConfig } from '../config/schema.ts'
+import type { Config, CredentialConfig, Demand, RouteConfig } from '../config/schema.ts'
+import type { Rate } from '../limits/buckets.ts'
+import { isSafe } from '../protocol/csrf.ts'
 import { readTarget } from '../protocol/target.ts'
 import type { SessionRecord } from '../session/record.ts'
 import { createPolicy } from './policy.ts'
@@ -7,7 +9,7 @@ import { createTrespasses } from './trespass.ts'
 
 /** One check that a request goes through, in the order of the guard. */
 export interface ExplainedStep {
-  readonly check: 'target' | 'host' | 'route' | 'method' | 'csrf' | 'session' | 'access' | 'then'
+  readonly check: 'target' | 'host' | 'route' | 'method' | 'csrf' | 'session' | 'limit' | 'access' | 'then'
   readonly says: string
 }
 
@@ -74,13 +76,14 @@ export function explainRequest(config: Config, { method, url, roles }: Asked): E
     say('route', 'the upstream may take this path for that of a stricter route')
     return end('bad_request', route)
   }
-  say('csrf', csrfOf(rule))
+  say('csrf', csrfOf(rule, method))
   say(
     'session',
     rule.access === 'public'
       ? 'none needed'
       : 'needed: a navigation without one goes to sign-in, a script gets 401 login_required',
   )
+  if (rule.limit) say('limit', limitOf(rule.access, rule.limit))
   const refused = explainAccess(rule, roles, say)
   if (refused === undefined) say('then', endOf(rule, path + target.query))
   return end(refused, route)
@@ -91,9 +94,19 @@ function withOwnMethods(config: RouteConfig, index: number) {
   return { path: config.path, methods, config, index }
 }
 
-function csrfOf({ csrf, static: folder }: RouteConfig): string {
+function csrfOf({ csrf, static: folder, forwardAuth }: RouteConfig, method: string): string {
   if (folder !== undefined) return 'none: files change nothing when they are fetched'
+  if (csrf === 'token') {
+    if (isSafe(method)) return `token: ${method} needs none, from a page of the origin or opened in the window`
+    const field = forwardAuth ? '' : ', or a form field csrf_token,'
+    return `token: X-CSRF-Token${field} of the session, from a page of the origin`
+  }
   return csrf === 'off' ? 'off' : `${csrf}: a script sends X-CSRF: 1 from a page of the origin`
+}
+
+function limitOf(access: RouteConfig['access'], { requests, per }: Rate): string {
+  const whose = access === 'public' ? 'address' : 'session'
+  return `${requests} at once, and as many again in ${per / 1000} s, by ${whose}; else 429 too_many_requests`
 }
 
 function explainAccess(
@@ -155,10 +168,19 @@ function demandsOf({ roles, groups, scopes, claims = {}, acr, maxAge }: Demand):
 function endOf(route: RouteConfig, target: string): string {
   if (route.static !== undefined) return `a file of ${route.static}, or its index.html`
   const path = route.stripPrefix === undefined ? target : target.slice(route.stripPrefix.length) || '/'
-  const credential = route.credential === 'none' ? 'no credential' : `the credential ${describe(route.credential)}`
+  const credential = route.credential === 'none' ? 'no credential' : describe(route.credential)
   return `forwarded to ${route.upstream}${path.startsWith('/') ? path : `/${path}`} with ${credential}`
 }
 
-function describe(credential: unknown): string {
-  return typeof credential === 'string' ? credential : JSON.stringify(credential)
+function describe(credential: CredentialConfig): string {
+  if (typeof credential === 'string') return `the credential ${credential}`
+  if (credential.kind === 'exchange') {
+    const { audience, resource, scope } = credential.exchange
+    const forWhom = [audience, resource].filter((one) => one !== undefined).join(' at ')
+    return `a token of the provider's for ${forWhom}${scope === undefined ? '' : `, scope ${scope}`} (exchange)`
+  }
+  const { audience, ttl, claims, encryptTo } = credential.mint
+  const says = claims.length === 0 ? '' : `, with ${claims.join(', ')}`
+  const sealed = encryptTo === undefined ? '' : `, encrypted by ${encryptTo.algorithm}`
+  return `a token of the gateway's own for ${audience}, good for ${ttl / 1000} s${says}${sealed} (mint)`
 }

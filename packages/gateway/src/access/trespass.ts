@@ -86,7 +86,7 @@ function serves({ methods }: RouteConfig, method: string): boolean {
 
 /** Whoever `own` admits, `other` would admit as well. */
 function covers(own: RouteConfig, other: RouteConfig): boolean {
-  if (strictness[own.csrf] < strictness[other.csrf]) return false
+  if (!guards[own.csrf].includes(other.csrf)) return false
   if (other.access === 'public') return true
   if (own.access === 'public') return false
   if (typeof other.access !== 'object') return true
@@ -108,7 +108,16 @@ function covers(own: RouteConfig, other: RouteConfig): boolean {
   )
 }
 
-const strictness = { off: 0, 'same-origin': 1, header: 2 } as const
+/**
+ * What lets a request through here would let it through there too. A token is more than the header where something changes,
+ * and less where a page is opened: neither stands for the other.
+ */
+const guards: Readonly<Record<RouteConfig['csrf'], readonly RouteConfig['csrf'][]>> = {
+  off: ['off'],
+  'same-origin': ['off', 'same-origin'],
+  header: ['off', 'same-origin', 'header'],
+  token: ['off', 'same-origin', 'token'],
+}
 
 function within(mine: readonly string[] | undefined, theirs: readonly string[] | undefined): boolean {
   return theirs === undefined || (mine?.every((one) => theirs.includes(one)) ?? false)

@@ -8,7 +8,10 @@ const commands = {
   start: { summary: 'run the gateway', load: () => import('./start.ts') },
   demo: { summary: 'see everything at work: provider, gateway, sample app and API', load: () => import('./demo.ts') },
   check: { summary: 'validate the configuration', load: () => import('./check.ts') },
-  explain: { summary: 'tell which rule a request meets', load: () => import('./explain.ts') },
+  explain: {
+    summary: 'tell which rule a request meets, or met: by its id in the log',
+    load: () => import('./explain.ts'),
+  },
   keys: { summary: 'the key ring: generate, rotate, list', load: () => import('./keys.ts') },
   sessions: { summary: 'list sessions, or end them', load: () => import('./sessions.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
@@ -52,6 +55,7 @@ function usage(): string {
 }
 
 process.exitCode = await main(process.argv.slice(2), {
+  stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ProviderConfig } from '../config/schema.ts'
 import { createSend } from '../oidc/send.ts'
+import { exchangeGrant } from '../oidc/token-exchange.ts'
 import { fetchJson } from './fetch-json.ts'
 import type { Finding } from './online.ts'
 import { compareClient } from './online-client.ts'
@@ -13,6 +14,7 @@ const metadataSchema = z.looseObject({
   jwks_uri: z.string().optional(),
   end_session_endpoint: z.string().optional(),
   response_types_supported: z.array(z.string()).optional(),
+  grant_types_supported: z.array(z.string()).optional(),
   code_challenge_methods_supported: z.array(z.string()).optional(),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
   token_endpoint_auth_signing_alg_values_supported: z.array(z.string()).optional(),
@@ -25,8 +27,19 @@ const metadataSchema = z.looseObject({
 })
 export type Metadata = z.output<typeof metadataSchema>
 
+export interface ProviderQuestion {
+  /** Milliseconds. */
+  readonly timeout: number
+  /** The first route whose upstream gets exchanged tokens; -1 if there is none. */
+  readonly exchange: number
+}
+
 /** Reads a provider's discovery document and compares it with what is configured. */
-export async function askProvider(name: string, provider: ProviderConfig, timeout: number): Promise<Finding[]> {
+export async function askProvider(
+  name: string,
+  provider: ProviderConfig,
+  { timeout, exchange }: ProviderQuestion,
+): Promise<Finding[]> {
   const path = ['providers', name, 'issuer']
   const url = `${provider.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   const document = await fetchJson(url, timeout, createSend(provider))
@@ -49,6 +62,10 @@ export async function askProvider(name: string, provider: ProviderConfig, timeou
     findings.push({ path, message: 'the provider does not list the response type code' })
   }
   findings.push(...compareClient(name, provider, metadata))
+  if (exchange >= 0 && metadata.grant_types_supported?.includes(exchangeGrant) === false) {
+    const message = `${name} does not list the grant type ${exchangeGrant} (RFC 8693); switch it on there, or write another credential`
+    findings.push({ path: ['routes', exchange, 'credential', 'exchange'], message })
+  }
   // Cognito checks PKCE and doesn't list it, so this proves nothing.
   if (!metadata.code_challenge_methods_supported?.includes('S256')) {
     findings.push({ path, message: 'the provider does not list PKCE with S256; it is sent all the same', note: true })

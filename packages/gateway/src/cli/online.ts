@@ -24,7 +24,9 @@ export interface OnlineOptions {
 
 /** Asks each provider, transmitter, upstream and the store, all at the same time. */
 export async function askOnline(config: Config, { timeout = 5_000 }: OnlineOptions = {}): Promise<Finding[]> {
-  const providers = Object.entries(config.providers).map(([name, provider]) => askProvider(name, provider, timeout))
+  const providers = Object.entries(config.providers).map(([name, provider]) =>
+    askProvider(name, provider, { timeout, exchange: config.routes.findIndex(exchanges) }),
+  )
   const findings = await Promise.all([
     ...providers,
     ...askTransmitters(config, timeout),
@@ -32,6 +34,10 @@ export async function askOnline(config: Config, { timeout = 5_000 }: OnlineOptio
     askStore(config),
   ])
   return findings.flat()
+}
+
+function exchanges({ credential }: Config['routes'][number]): boolean {
+  return typeof credential === 'object' && credential.kind === 'exchange'
 }
 
 /** One connection for each upstream, however many routes lead there. */

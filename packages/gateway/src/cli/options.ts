@@ -3,6 +3,8 @@ import { nearest } from '../config/explain.ts'
 
 /** What a command gets from the outside; tests give their own. */
 export interface Io {
+  /** For what is read from `-`. */
+  readonly stdin?: AsyncIterable<Buffer | string>
   readonly stdout: { write(text: string): unknown }
   readonly stderr: { write(text: string): unknown }
   readonly env: Readonly<Record<string, string | undefined>>

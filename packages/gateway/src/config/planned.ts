@@ -28,8 +28,11 @@ export const plannedValues: readonly {
     instead: 'write oidc',
   },
   { at: 'store.kind', is: oneOf('redis', 'postgres', 'dynamodb'), instead: 'write lmdb or memory' },
-  { at: 'routes.*.csrf', is: oneOf('token'), instead: 'write header' },
-  { at: 'routes.*.credential', is: isObject, instead: 'write none, access-token or id-token' },
+  {
+    at: 'routes.*.credential',
+    is: (value) => isObject(value) && Object.hasOwn(value, 'aws'),
+    instead: 'write none, access-token, id-token, { exchange: … } or { mint: … }',
+  },
 ]
 
 export interface Planned {

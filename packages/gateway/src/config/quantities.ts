@@ -26,6 +26,20 @@ export function size({ min = '0b', max = '1024gb' }: Range = {}) {
   return quantity(sizeUnits, { min, max }, 'size', 'write a size with its unit, such as 500b, 64kb, 10mb or 1gb')
 }
 
+/** `{ requests: 100, per: 1m }`: so many at once, and then as many again in each `per`. */
+export function rate(most = 1_000_000) {
+  const expected = `write a whole number from 1 to ${most}`
+  const shape = z.strictObject({
+    requests: z
+      .int({ error: expected })
+      .min(1, { error: expected })
+      .max(most, { error: expected })
+      .describe('How many.'),
+    per: duration({ max: '1h' }).prefault('1m').describe('In how long.'),
+  })
+  return shape.meta({ title: 'rate' })
+}
+
 function quantity(units: Readonly<Record<string, number>>, range: Required<Range>, title: string, expected: string) {
   // Nine digits keep the product below 2^53, so that nothing is rounded.
   const pattern = new RegExp(`^(\\d{1,9})(${Object.keys(units).join('|')})$`)

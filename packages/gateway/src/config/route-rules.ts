@@ -42,6 +42,25 @@ const routeRules: readonly {
     message: 'off is only for access: public, or other sites could use the session; remove it',
   },
   {
+    reads: ['csrf', 'access', 'static', 'upstream'],
+    at: 'csrf',
+    breaks: ({ csrf, access, static: folder, upstream }) =>
+      csrf === 'token' && access === 'public' && folder === undefined && !isWebSocket(upstream),
+    message: 'a token belongs to a session, and access: public needs none; write header, or access: authenticated',
+  },
+  {
+    reads: ['csrf', 'static'],
+    at: 'csrf',
+    breaks: (route) => route.csrf === 'token' && route.static !== undefined,
+    message: 'files change nothing when they are fetched, so no token is asked for; remove it',
+  },
+  {
+    reads: ['csrf', 'upstream'],
+    at: 'csrf',
+    breaks: (route) => route.csrf === 'token' && isWebSocket(route.upstream),
+    message: 'a WebSocket handshake can carry no token, and its Origin is looked at instead (origins); remove it',
+  },
+  {
     reads: ['csrf', 'forwardAuth'],
     at: 'csrf',
     breaks: (route) => route.csrf === 'same-origin' && route.forwardAuth !== true,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { handshakeOrigin, upstream } from './addresses.ts'
-import { duration, size } from './quantities.ts'
+import { credentialSchema } from './credential-schema.ts'
+import { duration, rate, size } from './quantities.ts'
 import { settle } from './settle.ts'
 import { refuseForStatic } from './static-route.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
@@ -151,15 +152,16 @@ export function createRouteSchema(around: Surroundings) {
     access: accessSchema.describe(
       'Who may call: `public`, `authenticated`, or demands on the user, which hold together: `{ roles: [admin], maxAge: 5m }`.',
     ),
-    credential: z
-      .enum(['none', 'access-token', 'id-token'])
-      .default('none')
-      .describe("What the upstream gets as `Authorization: Bearer`, of the signed-in user's tokens."),
+    credential: credentialSchema(around)
+      .prefault('none')
+      .describe(
+        "What the upstream gets as `Authorization`: one of the user's tokens as it is (`access-token`, `id-token`), or one that works at this upstream only: `{ exchange: … }`, `{ mint: … }`.",
+      ),
     csrf: z
-      .enum(['header', 'same-origin', 'off'])
+      .enum(['header', 'token', 'same-origin', 'off'])
       .default('header')
       .describe(
-        '`header`: calls by script carry `X-CSRF: 1`. `same-origin`, only with `forwardAuth`: for applications that send no such header; Fetch Metadata and Origin decide. `off` only with `access: public`.',
+        '`header`: calls by script carry `X-CSRF: 1`. `token`, for applications with forms: what changes something carries `csrf_token` as a field, or `X-CSRF-Token`, see docs/access.md. `same-origin`, only with `forwardAuth`: for applications that send no such header; Fetch Metadata and Origin decide. `off` only with `access: public`.',
       ),
     timeout: duration({ max: '24h' })
       .optional()
@@ -172,6 +174,11 @@ export function createRouteSchema(around: Surroundings) {
       .optional()
       .meta({ default: [] })
       .describe("Names of the upstream's cookies that may reach the browser; all others are dropped."),
+    limit: rate()
+      .optional()
+      .describe(
+        'Requests of one session, or of one address with `access: public`; more are 429. So many at once, and as many again in each `per`.',
+      ),
     offline: offlineSchema.optional().describe('Instead of `session.offline`, for this route.'),
     cache: z
       .enum(['no-store', 'upstream'])

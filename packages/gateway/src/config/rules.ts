@@ -1,5 +1,7 @@
 import type { core } from 'zod'
+import { cspProblem, namesReports } from '../protocol/csp.ts'
 import { isLoopback } from './addresses.ts'
+import { isProvidersToken } from './credential-schema.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
@@ -18,6 +20,7 @@ export function reviewConfig(warnings: boolean) {
     reviewRoutes(config, review)
     reviewRoles(config, review)
     reviewSignals(config, review)
+    reviewHeaders(config, review)
   }
 }
 
@@ -37,7 +40,7 @@ function reviewWorkers({ workers, store }: Sections, { sound, problem }: Review)
 function reviewProviders({ providers, defaultProvider, routes }: Sections, review: Review): void {
   const { sound, problem } = review
   if (typeof providers !== 'object' || providers === null) return
-  const handsOut = sound([], 'routes') && routes.some(({ credential }) => credential === 'access-token')
+  const handsOut = sound([], 'routes') && routes.some(({ credential }) => isProvidersToken(credential))
   for (const [name, provider] of Object.entries(providers)) {
     reviewProvider(['providers', name], provider, review)
     if (handsOut) reviewBinding(['providers', name], provider, review)
@@ -60,6 +63,15 @@ function reviewListeners({ listen, admin, trustedProxies }: Sections, { sound, p
   }
   if (sound([], 'trustedProxies') && !listen.tls && !isLoopback(listen.host) && trustedProxies.length === 0) {
     warn(['listen'], 'plain HTTP beyond this machine: add tls, or name the proxy in front in trustedProxies')
+  }
+}
+
+function reviewHeaders({ headers }: Sections, { sound, problem }: Review): void {
+  if (!sound(['headers'], 'csp') || headers.csp === undefined) return
+  const wrong = cspProblem(headers.csp)
+  if (wrong !== undefined) problem(['headers', 'csp'], wrong)
+  if (sound(['headers'], 'cspReports') && headers.cspReports && namesReports(headers.csp)) {
+    problem(['headers', 'cspReports'], 'the policy says itself where reports go; remove report-uri and report-to there')
   }
 }
 

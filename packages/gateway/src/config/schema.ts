@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { host, network, origin, port } from './addresses.ts'
+import { createLimitsSchema } from './limits-schema.ts'
 import { createProviderSchema, providerSchema } from './provider-schema.ts'
 import { duration } from './quantities.ts'
 import { accessSchema, createRouteSchema, offlineSchema, routeSchema } from './route-schema.ts'
@@ -179,11 +180,20 @@ function createSections(around: Surroundings) {
       .enum(['own', 'undici'])
       .default('own')
       .describe('Who speaks HTTP/1.1 to upstreams: the gateway itself, stricter and at less cost, or undici.'),
+    limits: createLimitsSchema().describe(
+      'How often who may ask, beside the `limit` of a route; each may be `off`, and so may all: `limits: off`.',
+    ),
     headers: z
       .strictObject({
         csp: headerValue()
           .optional()
-          .describe('The Content-Security-Policy of what the gateway serves from `static` folders.'),
+          .describe(
+            "The Content-Security-Policy of what the gateway serves from `static` folders. `'nonce-{nonce}'` in it: each page gets a nonce of its own, on its scripts and styles too, see docs/static-files.md.",
+          ),
+        cspReports: z
+          .boolean()
+          .default(false)
+          .describe('`true`: browsers report to `/auth/csp-reports` what that policy stopped; each report is logged.'),
       })
       .prefault({})
       .describe('Security headers.'),
@@ -199,6 +209,12 @@ function createSections(around: Surroundings) {
           .enum(['debug', 'info', 'warn', 'error', 'silent'])
           .default('info')
           .describe('The least that is logged.'),
+        decisions: z
+          .enum(['refused', 'all'])
+          .default('refused')
+          .describe(
+            'What becomes of requests, by request id, for `coatcheck explain --request`: of those that are refused, or of all.',
+          ),
       })
       .prefault({})
       .describe('The log, as JSON lines on standard output.'),
@@ -226,6 +242,7 @@ export type Sections = z.output<ReturnType<typeof createSections>>
 export type Config = z.output<typeof configSchema>
 export type ProviderConfig = z.output<typeof providerSchema>
 export type RouteConfig = z.output<typeof routeSchema>
+export type { CredentialConfig, ExchangeConfig, MintConfig } from './credential-schema.ts'
 export type { Demand } from './route-schema.ts'
 export type RoleRule = Config['roles'][number]
 export type SignalsConfig = Config['signals']

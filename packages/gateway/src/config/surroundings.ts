@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { type ClientKey, readClientKey } from './client-key.ts'
+import { type EncryptionKey, readEncryptionKey } from './encryption-key.ts'
 
 /** What the configuration points to outside of itself: secrets, folders, files. The only part of its validation that does I/O. */
 export interface Surroundings {
@@ -15,6 +16,8 @@ export interface Surroundings {
   tls(files: TlsFiles): Answer<TlsFiles>
   /** The private key in a file; undefined where it can't be used. */
   clientKey(path: string): Answer<Omit<ClientKey, 'kid'> | undefined>
+  /** The public key in a file; undefined where it can't be used. */
+  encryptionKey(path: string): Answer<EncryptionKey | undefined>
   /** Certificates to trust, in PEM form: the absolute path of their file. */
   authorities(path: string): Answer<string>
   /** Whether warnings are wanted: a warning is reported like a problem, so one pass over the schema looks for either. */
@@ -120,6 +123,17 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value: found, warnings: worldReadable(file) ? [{ ...at, message: open(path) }] : [] }
   }
 
+  function encryptionKey(path: string): Answer<EncryptionKey | undefined> {
+    const at = { at: 'file' }
+    const text = attempt(() => readFile(own(path)))
+    if ('failed' in text) {
+      return { value: undefined, problems: [{ ...at, message: `the file ${path} cannot be read: ${text.failed}` }] }
+    }
+    const found = readEncryptionKey(text.value)
+    if (!('problem' in found)) return { value: found }
+    return { value: undefined, problems: [{ ...at, message: `the file ${path} ${found.problem}` }] }
+  }
+
   function authorities(path: string): Answer<string> {
     const value = own(path)
     const pem = attempt(() => readFile(value))
@@ -132,7 +146,7 @@ export function createSurroundings({ env, folder, readFile, warn }: Options): Su
     return { value, warnings: expired ? [{ message: `a certificate in ${path} has expired` }] : [] }
   }
 
-  return { secret, own, existing, site, tls, clientKey, authorities, warn }
+  return { secret, own, existing, site, tls, clientKey, encryptionKey, authorities, warn }
 }
 
 /** For the schema's types, its JSON form and its documentation: nothing is looked up, and a secret cannot be had. */
@@ -143,6 +157,7 @@ export const nowhere: Surroundings = {
   site: (value) => ({ value }),
   tls: (value) => ({ value }),
   clientKey: () => refuse(undefined, 'a key cannot be read here; use loadConfig'),
+  encryptionKey: () => refuse(undefined, 'a key cannot be read here; use loadConfig'),
   authorities: (value) => ({ value }),
   warn: false,
 }

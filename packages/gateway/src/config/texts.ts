@@ -76,6 +76,32 @@ export function scope() {
   )
 }
 
+/** Space-separated scopes of a token for an upstream. @see RFC 6749 §3.3 */
+export function scopes() {
+  return text(
+    'scopes',
+    /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/,
+    'write scopes with one space between',
+  )
+}
+
+/** For whom a token is. @see RFC 7519 §4.1.3 · RFC 8693 §2.1 */
+export function audience() {
+  return text(
+    'audience',
+    /^[\x21-\x7e]{1,512}$/,
+    'write the name of the API, such as https://orders.example.com or orders',
+  )
+}
+
+/** For which address a token is. @see RFC 8707 §2 */
+export function resource() {
+  const expected = 'write an absolute URI without #, such as https://orders.example.com/'
+  return text('URI', /^[a-z][a-z0-9+.-]*:[\x21\x22\x24-\x7e]{1,512}$/i, expected).refine((uri) => URL.canParse(uri), {
+    error: expected,
+  })
+}
+
 /** A value that can stand in a header: visible ASCII and spaces, so no line can be forged. */
 export function headerValue() {
   return text('header value', /^[\x20-\x7e]+$/, 'write one line of plain ASCII')

@@ -18,6 +18,8 @@ export interface DevelopmentProviderOptions extends ProviderInput {
   readonly tls?: TlsOptions & { readonly cert: string; readonly key: string }
   /** Private signing keys; freshly made if absent. The first is used, all are published. */
   readonly jwks?: JWKS
+  /** Told of each oidc-provider instance before it serves: adds what it doesn't have, such as grants. */
+  readonly extend?: (provider: Provider) => void
   /** Wraps the whole server: tests count, delay and twist what passes. */
   readonly around?: (handler: RequestListener) => RequestListener
 }
@@ -61,6 +63,7 @@ export async function startDevelopmentProvider(options: DevelopmentProviderOptio
     policy.get('consent')?.checks.clear()
     const made = new ProviderClass(issuer, providerConfiguration(options, { ...lasting, jwks, policy }))
     made.use(allowOfflineAccess)
+    options.extend?.(made)
     const answer = made.callback()
     handler = (request, response) => {
       if (!request.url?.startsWith(interactionPath)) return answer(request, response)

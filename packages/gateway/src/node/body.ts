@@ -36,6 +36,38 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Uint8
   })
 }
 
+/** What was read of a body before it was decided who gets it. */
+export interface Beginning {
+  /** As much as was asked for, and what came along with that. */
+  readonly bytes: Buffer
+  /** It is all. */
+  readonly whole: boolean
+}
+
+/**
+ * Reads until there are more than `enough` bytes or no more, and leaves the request paused. One byte more than is looked at:
+ * a body of exactly that length is then known to be whole.
+ */
+export function readBeginning(request: IncomingMessage, enough: number): Promise<Beginning> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const settle = (whole: boolean) => {
+      request.removeListener('data', onData).removeListener('end', onEnd).removeListener('close', onClose)
+      request.pause()
+      resolve({ bytes: Buffer.concat(chunks), whole })
+    }
+    const onEnd = () => settle(true)
+    const onClose = () => reject(new ClientGone())
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      chunks.push(chunk)
+      if (size > enough) settle(false)
+    }
+    request.on('data', onData).on('end', onEnd).on('close', onClose)
+  })
+}
+
 /**
  * A request's body on its way to an upstream. It stands between the two because undici destroys a body when the upstream
  * fails, and destroying the request itself would close the client's connection before the failure was told.
@@ -46,12 +78,15 @@ export class Upload extends Readable {
   readonly #onTooLarge: () => void
   #size = 0
 
-  constructor(request: IncomingMessage, limit: number, onTooLarge: () => void) {
+  /** `beginning`: of the body, read already, and not more than `limit`. */
+  constructor(request: IncomingMessage, limit: number, onTooLarge: () => void, beginning?: Beginning) {
     super({ highWaterMark: 64 * 1024 })
     this.#request = request
     this.#limit = limit
     this.#onTooLarge = onTooLarge
-    request.on('data', this.#onData).on('end', this.#onEnd)
+    if (beginning !== undefined) this.#onData(beginning.bytes)
+    if (beginning?.whole) this.#onEnd()
+    else request.on('data', this.#onData).on('end', this.#onEnd)
     request.pause()
   }
 

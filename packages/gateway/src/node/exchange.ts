@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd } from '../decision.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
-import { Upload } from './body.ts'
+import { type Beginning, Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { respond } from './respond.ts'
 import { failureOf, type StreamFailure } from './stream-end.ts'
@@ -31,7 +31,7 @@ export interface Surroundings {
   readonly flagged: (reason: string) => void
 }
 
-type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address]
+type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address, Beginning | undefined]
 
 /** Ticks after which an exchange runs for long: half a second. */
 const longAfter = 5
@@ -89,7 +89,7 @@ export class Exchange implements Abortable, LiveStream {
     this.#seen = around.now
     this.#began = around.now
     this.body = hasBody(parties[0])
-      ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'))
+      ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'), parties[5])
       : null
     this.#place = around.running.push(this) - 1
     connection.running.push(this)

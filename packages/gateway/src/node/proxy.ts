@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { Dispatcher } from 'undici'
 import type { Forward, PoolSettings, RawHeaders, Respond } from '../decision.ts'
-import { declaredLength, invite } from './body.ts'
+import { type Beginning, declaredLength, invite } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
@@ -27,8 +27,11 @@ export interface ForwarderOptions {
 }
 
 export interface Forwarder {
-  /** Streams the request to the upstream and the answer back. Throws only for an upstream that is no URL. */
-  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  /**
+   * Streams the request to the upstream and the answer back. Throws only for an upstream that is no URL. `beginning`: of its
+   * body, where that was looked at before.
+   */
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward, beginning?: Beginning): void
   /** Exchanges under way. */
   inFlight(): number
   /** From now on these are the upstreams: new ones are opened, and what is no more of them is closed once it is idle. */
@@ -106,9 +109,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     clearing = undefined
   }
 
-  function forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void {
+  function forward(request: IncomingMessage, response: ServerResponse, decision: Forward, beginning?: Beginning): void {
     const length = declaredLength(request)
-    if (length > decision.maxBody && length !== Number.POSITIVE_INFINITY) {
+    const size = length === Number.POSITIVE_INFINITY ? (beginning?.bytes.length ?? 0) : length
+    if (size > decision.maxBody) {
+      if (beginning !== undefined) request.resume()
       respond(request, response, unavailable('payload_too_large', decision), decision.response.add)
       return
     }
@@ -117,11 +122,14 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const address = pool.pick()
     if (address === undefined) {
       const answer = unavailable('upstream_unavailable', decision, pool.retryAfter)
+      if (beginning !== undefined) request.resume()
       respond(request, response, answer, decision.response.add)
       return
     }
-    invite(request, response)
-    dispatch(new Exchange(around, connectionOf(request.socket), [request, response, decision, pool, address]))
+    if (beginning === undefined) invite(request, response)
+    dispatch(
+      new Exchange(around, connectionOf(request.socket), [request, response, decision, pool, address, beginning]),
+    )
   }
 
   function dispatch(exchange: Exchange): void {

@@ -2,7 +2,8 @@ import { randomBytes, randomFillSync } from 'node:crypto'
 
 /** Ids that are unique across processes and restarts, and cheap. They name a request in logs; they are no secret. */
 export function createRequestIds(): () => string {
-  const prefix = randomBytes(9).toString('base64url')
+  // A command line takes what begins with a dash for an option: `coatcheck explain --request ID`.
+  const prefix = randomBytes(9).toString('base64url').replace(/^-/, '_')
   let count = 0
   return () => `${prefix}-${(++count).toString(36)}`
 }

@@ -4,9 +4,9 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Server as TlsServer } from 'node:tls'
 import type { Logger } from 'pino'
-import type { Decision, Endpoint, Forward, Respond, Sent, ServeStatic, Tunnel } from '../decision.ts'
+import type { Decision, Endpoint, Forward, Look, Outcome, Respond, Sent, ServeStatic, Tunnel } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
-import { ClientGone, declaredLength, invite, readBody } from './body.ts'
+import { type Beginning, ClientGone, declaredLength, invite, readBeginning, readBody } from './body.ts'
 import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
 import { drain } from './drain.ts'
 import { stream } from './event-stream.ts'
@@ -49,7 +49,7 @@ export interface TlsTexts {
 export interface NodeServerOptions {
   /** Synchronous on the hot path. */
   decide(head: RequestHead): Decision | Promise<Decision>
-  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward, beginning?: Beginning): void
   tunnel(request: IncomingMessage, response: ServerResponse, decision: Tunnel): void
   serveStatic(request: IncomingMessage, response: ServerResponse, decision: ServeStatic): void
   /** The answer to a fault, whose cause is in the log under this id. */
@@ -62,7 +62,7 @@ export interface NodeServerOptions {
   readonly limits?: Partial<Limits>
   readonly requestId?: () => string
   /** Where decisions are counted. */
-  readonly decisions?: Record<Decision['kind'], number>
+  readonly decisions?: Record<Outcome['kind'], number>
 }
 
 export interface NodeServer {
@@ -140,6 +140,28 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   }
 
   function carryOut(request: IncomingMessage, response: ServerResponse, decision: Decision): void {
+    if (decision.kind === 'look') void look(request, response, decision)
+    else finish(request, response, decision)
+  }
+
+  async function look(request: IncomingMessage, response: ServerResponse, { bytes, decide: decideBy }: Look) {
+    try {
+      invite(request, response)
+      const beginning = await readBeginning(request, bytes)
+      const text = beginning.bytes.toString('latin1', 0, bytes)
+      const outcome = await decideBy({ text, whole: beginning.whole && beginning.bytes.length <= bytes })
+      if (request.socket.destroyed) return
+      // What still comes is read and forgotten, so that the client can read our answer.
+      if (outcome.kind !== 'forward') request.resume()
+      finish(request, response, outcome, beginning)
+    } catch (error) {
+      if (error instanceof ClientGone) return
+      request.resume()
+      fault(request, response, error)
+    }
+  }
+
+  function finish(request: IncomingMessage, response: ServerResponse, decision: Outcome, beginning?: Beginning): void {
     decisions[decision.kind]++
     if (decision.kind === 'endpoint') {
       void runEndpoint(request, response, decision)
@@ -150,7 +172,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       return
     }
     whenSent(response, decision, () => {
-      if (decision.kind === 'forward') options.forward(request, response, decision)
+      if (decision.kind === 'forward') options.forward(request, response, decision, beginning)
       else if (decision.kind === 'static') options.serveStatic(request, response, decision)
       else respond(request, response, decision)
     })

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join, sep } from 'node:path'
 import sirv from 'sirv'
 import type { Respond, ServeStatic } from '../decision.ts'
+import { createNoncedPages } from './nonced-pages.ts'
 import { respond } from './respond.ts'
 
 export interface StaticFilesOptions {
@@ -22,11 +23,17 @@ export type StaticFiles = (request: IncomingMessage, response: ServerResponse, d
  */
 export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles {
   const servers = new Map<string, ReturnType<typeof sirv>>()
+  const noncedPages = createNoncedPages()
 
-  return (request, response, { root, path, headers }) => {
+  return (request, response, decision) => {
+    const { root, path, headers } = decision
     const file = request.method === 'GET' || request.method === 'HEAD' ? choose(root, path, request) : undefined
     if (file === undefined) {
       respond(request, response, notFound(isNavigation(request)), headers)
+      return
+    }
+    if (decision.nonces !== undefined && PAGE.test(file)) {
+      noncedPages(request, response, { file: join(root, file), nonces: decision.nonces, headers })
       return
     }
     let serve = servers.get(root)
@@ -46,6 +53,8 @@ export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles
     serve(request, response, () => respond(request, response, notFound(isNavigation(request))))
   }
 }
+
+const PAGE = /\.html?$/i
 
 /** The file below `root` that answers for `path`; undefined if there is none that may be shown. */
 function choose(root: string, path: string, request: IncomingMessage): string | undefined {

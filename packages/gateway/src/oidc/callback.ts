@@ -10,12 +10,13 @@ import { timingSafeEqual } from '../protocol/timing-safe.ts'
 import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
 import { federatedIdentities } from '../session/federated.ts'
+import { openOrRefuse } from '../session/open-or-refuse.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
 import { refuseDeep } from './claims-depth.ts'
 import { asRefusal, reasonOf } from './faults.ts'
 import { isSecondPost, postAgain, readForm } from './form-post.ts'
-import { lateCallback, openOrRefuse } from './late-callback.ts'
+import { lateCallback } from './late-callback.ts'
 import { refuseDuplicates } from './login-start.ts'
 import { loginCookiePrefix, openPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
 import type { CheckedCallback, ProviderClient, SignedIn } from './provider-client.ts'
@@ -211,7 +212,7 @@ export function createCallback(services: Services) {
   /** The sessions that this sign-in replaces die with it: no fixation, no orphans. @see ASVS 5.0 7.2.4 */
   async function replacedBy(request: EndpointRequest, logins: readonly PendingLogin[]): Promise<Set<SessionId>> {
     const ids = new Set(logins.flatMap(({ previous }) => (previous === undefined ? [] : [previous])))
-    const visible = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
+    const visible = await openOrRefuse(services, request)
     if (visible?.kind === 'live') ids.add(visible.session.id)
     return ids
   }

@@ -2,14 +2,14 @@ import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
+import { openOrRefuse } from '../session/open-or-refuse.ts'
 import type { SessionId } from '../session/store.ts'
-import { openOrRefuse } from './late-callback.ts'
 import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
 import { readThirdPartyLogin } from './third-party-login.ts'
 
 /** `GET /auth/login`: sends the browser to the provider, at our own wish or a third party's. */
 export function createLogin(services: Services) {
-  const { config, providers, sessions } = services
+  const { config, providers } = services
 
   return async (request: EndpointRequest): Promise<Respond> => {
     refuseUnlessNavigation(request)
@@ -30,8 +30,7 @@ export function createLogin(services: Services) {
 
   /** Only a session that the browser proves to hold is remembered: an id alone must not end anybody's session. */
   async function sessionOf(request: EndpointRequest): Promise<SessionId | undefined> {
-    if (request.cookie === undefined) return undefined
-    const opened = await openOrRefuse(sessions, request.cookie)
-    return opened.kind === 'live' ? opened.session.id : undefined
+    const opened = await openOrRefuse(services, request)
+    return opened?.kind === 'live' ? opened.session.id : undefined
   }
 }

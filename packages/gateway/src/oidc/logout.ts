@@ -5,8 +5,8 @@ import { Refusal } from '../errors.ts'
 import { json } from '../protocol/json-response.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import type { Services } from '../services.ts'
+import { openOrRefuse } from '../session/open-or-refuse.ts'
 import type { LiveSession } from '../session/record.ts'
-import { openOrRefuse } from './late-callback.ts'
 import { refuseDuplicates } from './login-start.ts'
 import { redirect } from './redirect.ts'
 
@@ -19,7 +19,7 @@ export function createLogout(services: Services) {
 
   return async (request: EndpointRequest): Promise<Respond> => {
     refuseDuplicates(request.parameters)
-    const opened = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
+    const opened = await openOrRefuse(services, request)
     const session = opened?.kind === 'live' ? opened.session : undefined
     if (session) await end(session, request.parameters.get('everywhere') === '1')
     const redirectTo = session ? await providerLogout(session) : `${config.origin}/`

@@ -1,7 +1,7 @@
 import type { JWTVerifyGetKey } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { wanted } from '../access/attributes.ts'
-import type { ProviderConfig } from '../config/schema.ts'
+import type { ExchangeConfig, ProviderConfig } from '../config/schema.ts'
 import type { Tokens } from '../session/record.ts'
 import { authorizationUrl, type LoginHints } from './authorization-request.ts'
 import { newBindingKey } from './dpop-binding.ts'
@@ -13,6 +13,7 @@ import type { ProviderMetadata } from './metadata.ts'
 import type { PendingLogin } from './pending-login.ts'
 import { createProviderLink, type ProviderLinkOptions } from './provider-link.ts'
 import { createRevocation, type Revoke } from './revocation.ts'
+import { type Exchanged, exchange } from './token-exchange.ts'
 import { type CheckedCallback, type Refresh, redeem, refresh, type SignedIn } from './token-requests.ts'
 
 export type { CheckedCallback, Refresh, SignedIn }
@@ -30,6 +31,8 @@ export interface ProviderClient {
   /** Redeems the code, and trusts nothing of the answer until its signature, nonce and subject are verified. */
   redeem(callback: CheckedCallback): Promise<SignedIn>
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
+  /** A token of the same user for one upstream. Never rejects. */
+  exchange(tokens: Tokens, what: ExchangeConfig): Promise<Exchanged>
   readonly decidingClaims: readonly string[]
   /** The parameters in a signed authorization response (JARM). @throws as `verifyLogoutToken` */
   openSignedResponse(response: string): Promise<URLSearchParams>
@@ -97,6 +100,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     checkCallback,
     redeem: (callback) => redeem(link, callback, [...config.claims, ...needed, ...signalClaims]),
     decidingClaims,
+    exchange: (tokens, what) => exchange(link, tokens, what),
     refresh: (tokens, sub) => refresh(link, { tokens, sub }, needed),
     openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,

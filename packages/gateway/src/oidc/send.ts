@@ -2,6 +2,7 @@ import { Agent, type Dispatcher } from 'undici'
 import type { ProviderConfig } from '../config/schema.ts'
 import { readText } from '../config/surroundings.ts'
 import { ProviderFault } from './provider-fault.ts'
+import { ReadResponse } from './read-response.ts'
 import { AnswerReader } from './whole-answer.ts'
 
 /** What a provider answers is read whole before anything trusts it, so it may be neither endless nor slow. */
@@ -48,11 +49,10 @@ async function sendBy(agent: Agent, url: string, init: RequestInit, { timeout, m
     maxBytes,
     tooLarge: () => new ProviderFault(`an answer of more than ${maxBytes} bytes`),
   })
-  const late = AbortSignal.timeout(timeout)
-  const abort = ({ reason }: AbortSignal) => reader.abort(reason)
-  const onAbort = ({ target }: Event) => abort(target as AbortSignal)
-  for (const ending of [late, signal]) ending?.addEventListener('abort', onAbort)
-  if (signal?.aborted) abort(signal)
+  const late = setTimeout(() => reader.abort(new DOMException('no answer in time', 'TimeoutError')), timeout)
+  const onAbort = () => reader.abort(signal?.reason)
+  signal?.addEventListener('abort', onAbort)
+  if (signal?.aborted) onAbort()
   try {
     agent.dispatch(
       {
@@ -64,11 +64,11 @@ async function sendBy(agent: Agent, url: string, init: RequestInit, { timeout, m
       },
       reader,
     )
-    const answer = await reader.answer
-    const bodyless = answer.status === 204 || answer.status === 205 || answer.status === 304
-    return new Response(bodyless ? null : new Uint8Array(answer.body), answer)
+    const { body: bytes, ...head } = await reader.answer
+    return new ReadResponse(bytes, head)
   } finally {
-    for (const ending of [late, signal]) ending?.removeEventListener('abort', onAbort)
+    clearTimeout(late)
+    signal?.removeEventListener('abort', onAbort)
   }
 }
 

@@ -3,7 +3,7 @@ import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { openOrRefuse } from './late-callback.ts'
+import { openOrRefuse } from '../session/open-or-refuse.ts'
 import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
 import type { StepUp } from './pending-login.ts'
 import type { SignedIn } from './provider-client.ts'
@@ -14,14 +14,14 @@ import { redirect } from './redirect.ts'
  * with a new session in place of the old one. @see RFC 9470 · ASVS 5.0 7.5.1
  */
 export function createStepUp(services: Services) {
-  const { config, providers, sessions } = services
+  const { config, providers } = services
 
   return async (request: EndpointRequest): Promise<Respond> => {
     refuseUnlessNavigation(request)
     const again = lookAgain(request)
     if (again) return again
     const { acr, maxAge } = readDemand(request.parameters)
-    const opened = request.cookie === undefined ? undefined : await openOrRefuse(sessions, request.cookie)
+    const opened = await openOrRefuse(services, request)
     if (opened?.kind !== 'live') return redirect(loginUrl(config, request.parameters.get('return_to') ?? '/'))
     const { record, id } = opened.session
     const provider = providers.get(record.provider)

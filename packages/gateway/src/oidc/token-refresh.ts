@@ -9,6 +9,7 @@ import type { SessionId } from '../session/store.ts'
 import type { ClaimsNow } from './claims-now.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
 import { ProviderFault } from './provider-fault.ts'
+import { providerOf } from './provider-of.ts'
 
 export type TokenRefresh =
   | { readonly kind: 'refreshed'; readonly session: LiveSession }
@@ -18,7 +19,8 @@ export type TokenRefresh =
   /** The provider took the refresh token back, and the session ended with it; or it ended meanwhile. */
   | { readonly kind: 'ended'; readonly cause: unknown }
 
-export type RefreshTokens = (session: LiveSession, cookie: string) => Promise<TokenRefresh>
+/** `arrivedAt`: when the request that showed the cookie came, if that was not just now. */
+export type RefreshTokens = (session: LiveSession, cookie: string, arrivedAt?: number) => Promise<TokenRefresh>
 
 export interface RefreshWaiting {
   readonly sleep?: (ms: number) => Promise<unknown>
@@ -48,10 +50,10 @@ export function createTokenRefresh(
   const { log, now, providers, revocation, sessions } = services
   const flying = new Map<SessionId, Promise<TokenRefresh>>()
 
-  async function fly(session: LiveSession, shown: string): Promise<TokenRefresh> {
+  async function fly(session: LiveSession, shown: string, arrivedAt = now()): Promise<TokenRefresh> {
     // The cookie was good when the request came: waiting for another process may outlast its grace.
-    const cookie: Shown = { value: shown, arrivedAt: now() }
-    const provider = providers.get(session.record.provider)
+    const cookie: Shown = { value: shown, arrivedAt }
+    const provider = providerOf(providers, session.record)
     if (!provider || session.tokens.refreshToken === undefined) {
       return { kind: 'login-required', cause: 'the access token expired and there is no refresh token' }
     }
@@ -114,10 +116,10 @@ export function createTokenRefresh(
     return stands
   }
 
-  return (session, cookie) => {
+  return (session, cookie, arrivedAt) => {
     const running = flying.get(session.id)
     if (running) return running
-    const flight = fly(session, cookie)
+    const flight = fly(session, cookie, arrivedAt)
       .catch((cause: unknown) => {
         throw new Refusal('store_unavailable', { cause })
       })

@@ -118,7 +118,7 @@ export async function refresh(
 }
 
 /** Milliseconds. More than a century is a mistake or a trick: no such date can be written down. */
-function lifetime(seconds: number): number {
+export function lifetime(seconds: number): number {
   return Math.min(seconds, 100 * 365 * 86_400) * 1000
 }
 

@@ -104,7 +104,7 @@ export function handshakeOriginRefusal(
 }
 
 /** RFC 9110 §9.2.1, without TRACE, which the gateway never serves. */
-function isSafe(method: string): boolean {
+export function isSafe(method: string): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 }
 

@@ -48,8 +48,9 @@ export const Slot = {
   ifUnmodifiedSince: 28,
   requestMethod: 29,
   requestHeaders: 30,
+  csrfToken: 31,
 } as const
-export const SLOTS = 31
+export const SLOTS = 32
 
 const passed: NameRule = { slot: -1, once: false, forward: true, hop: false }
 const withheld: NameRule = { slot: -1, once: false, forward: false, hop: false }
@@ -94,6 +95,8 @@ const rules: Record<string, NameRule> = {
 
   // Joined, two of them equal nothing that the gateway trusts.
   'x-csrf': kept(joined(Slot.csrf)),
+  // An application behind a route of another kind may have tokens of its own: forwarded, unless the route's are ours.
+  'x-csrf-token': joined(Slot.csrfToken),
   'x-forwarded-for': kept(joined(Slot.forwardedFor)),
   'x-forwarded-proto': kept(joined(Slot.forwardedProto)),
   'x-forwarded-host': kept(joined(Slot.forwardedHost)),
@@ -156,13 +159,21 @@ const ORDINARY = [
   ...['sec-websocket-version', 'sec-websocket-extensions', 'sec-websocket-protocol'],
 ]
 
+const otherSpellings = {
+  'X-CSRF': 'x-csrf',
+  'X-CSRF-Token': 'x-csrf-token',
+  TE: 'te',
+  DNT: 'dnt',
+  'Sec-GPC': 'sec-gpc',
+}
+
 /** Lower case, and Canonical-Case as browsers send over HTTP/1.1. Other spellings go through `classify`. */
 const bySpelling = new Map<string, NameRule>()
 for (const name of ORDINARY) add(name, passed)
 for (const name of WITHHELD) add(name, withheld)
 for (const name of HOP_BY_HOP) add(name, hopByHop)
 for (const [name, rule] of Object.entries(rules)) add(name, rule)
-for (const [spelling, name] of Object.entries({ 'X-CSRF': 'x-csrf', TE: 'te', DNT: 'dnt', 'Sec-GPC': 'sec-gpc' })) {
+for (const [spelling, name] of Object.entries(otherSpellings)) {
   bySpelling.set(spelling, bySpelling.get(name) ?? passed)
 }
 

@@ -26,6 +26,12 @@ export function isTopLevelNavigation(head: NavigationFields): boolean {
   return head.accept === undefined || head.accept === '*/*' || acceptsHtml(head.accept)
 }
 
+/** An image, script or frame that a page of another site has loaded, as often as it likes and by whoever looks at it. */
+export function isForeignSubresource({ secFetchSite, secFetchMode, secFetchDest }: NavigationFields): boolean {
+  if (secFetchSite !== 'cross-site' && secFetchSite !== 'same-site') return false
+  return secFetchMode !== 'navigate' || secFetchDest !== 'document'
+}
+
 /** Fetched or rendered ahead of a click that may never come: Sec-Purpose, or the older Purpose, X-Moz, X-Purpose. */
 export function isPrefetch(head: { readonly secPurpose: string | undefined }): boolean {
   return head.secPurpose !== undefined && /prefetch|prerender|preview/i.test(head.secPurpose)

@@ -1,3 +1,5 @@
+import { withoutNonce, withReports } from './csp.ts'
+
 /**
  * Headers that make the browser defend the application. Permissions-Policy is left to the application, which alone knows
  * what it uses. X-Frame-Options is not sent: every browser that has Fetch Metadata obeys frame-ancestors and ignores it.
@@ -19,11 +21,18 @@ const SHARED = [...['x-content-type-options', 'nosniff'], ...['cross-origin-reso
  * For the files that the gateway serves itself: name, value, …
  * @param options.csp as configured; object-src, base-uri and frame-ancestors are added as 'none' where it lacks them
  * @param options.host of the origin: loopback gets no HSTS, which would force every other port of it to https as well
+ * @param options.reports path to which browsers report what the policy stopped
  */
-export function securityHeaders(options: { https: boolean; csp?: string; host?: string }): string[] {
+export function securityHeaders(options: {
+  https: boolean
+  csp?: string
+  host?: string
+  reports?: string | undefined
+}): string[] {
   return [
     ...transport(options),
-    ...['content-security-policy', options.csp === undefined ? DEFAULT_CSP : completeCsp(options.csp)],
+    ...['content-security-policy', withoutNonce(policyOf(options))],
+    ...reportingEndpoints(options),
     ...['cross-origin-opener-policy', 'same-origin'],
     ...REFERRER,
     ...SHARED,
@@ -42,6 +51,27 @@ export const pageDefaults: readonly string[] = ['content-security-policy', "fram
 export function transport({ https, host }: { https: boolean; host?: string }): string[] {
   if (!https) return []
   return host !== undefined && /^(localhost|.*\.localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?$/i.test(host) ? [] : HSTS
+}
+
+/** The policy as it is configured, complete, and with its placeholder for a nonce if it has one. */
+export function policyOf({
+  https,
+  csp,
+  reports,
+}: {
+  https: boolean
+  csp?: string
+  reports?: string | undefined
+}): string {
+  const policy = csp === undefined ? DEFAULT_CSP : completeCsp(csp)
+  return reports === undefined ? policy : withReports(policy, { path: reports, group: https ? group : undefined })
+}
+
+const group = 'csp'
+
+/** Browsers know it over https only; where they don't, a policy that names the group would report nothing. */
+function reportingEndpoints({ https, reports }: { https: boolean; reports?: string | undefined }): string[] {
+  return https && reports !== undefined ? ['reporting-endpoints', `${group}="${reports}"`] : []
 }
 
 function completeCsp(csp: string): string {

@@ -11,6 +11,7 @@ export interface SiftedRequest {
   /** The whole Cookie value as received, the gateway's own cookies included. */
   readonly cookie: string | undefined
   readonly csrf: string | undefined
+  readonly csrfToken: string | undefined
   readonly origin: string | undefined
   readonly secFetchSite: string | undefined
   readonly secFetchMode: string | undefined
@@ -81,6 +82,7 @@ export function siftRequest(
     host: values[Slot.host],
     cookie,
     csrf: values[Slot.csrf],
+    csrfToken: values[Slot.csrfToken],
     origin: values[Slot.origin],
     secFetchSite: values[Slot.secFetchSite],
     secFetchMode: values[Slot.secFetchMode],

@@ -12,7 +12,7 @@ export type KeyFileEvent =
 /**
  * Reads the key ring, or makes one with a single fresh key (mode 0600) if the file is not there yet.
  *
- * The ring follows its file: it is looked at again whenever something is sealed, and whenever a key is asked for that the
+ * The ring follows its file: it is looked at again whenever something is sealed or signed, and whenever a key is asked for that the
  * ring does not have, because another process may have sealed under a newer one. So a rotation needs no restart and signs
  * nobody out. A look is one stat; requests that only open need none.
  */
@@ -48,6 +48,9 @@ export function openKeyFile(
   return {
     get current() {
       return look().current
+    },
+    get keys() {
+      return look().keys
     },
     get oldest() {
       return ring.oldest
@@ -102,7 +105,7 @@ export function createKeyFile(file: string, keys: readonly RingKey[]): boolean {
 
 /** A complete key ring beside `file`, on the disk, readable by its owner only; gives its name. */
 export function draftKeyFile(file: string, keys: readonly RingKey[]): string {
-  const ring = keys.map(({ id, createdAt, key }) => ({ id, createdAt, key: Buffer.from(key).toString('base64url') }))
+  const ring = keys.map(({ key, ...named }) => ({ ...named, key: Buffer.from(key).toString('base64url') }))
   const draft = `${file}.${randomBytes(6).toString('hex')}`
   writeFileSync(draft, `${JSON.stringify({ version: 1, keys: ring }, undefined, 2)}\n`, {
     mode: 0o600,
@@ -127,12 +130,13 @@ function parseKeyFile(text: string, file: string): RingKey[] {
   if (ring?.version !== 1) throw broken('version is not 1')
   if (!Array.isArray(ring.keys) || ring.keys.length === 0) throw broken('it has no keys')
   const seen = new Set<string>()
-  return ring.keys.map((entry: { id?: unknown; key?: unknown; createdAt?: unknown }, index) => {
+  return ring.keys.map((entry: { id?: unknown; key?: unknown; createdAt?: unknown; withdraws?: unknown }, index) => {
     if (typeof entry?.id !== 'string' || !/^[\w-]{1,64}$/.test(entry.id) || seen.has(entry.id))
       throw broken(`keys[${index}].id`)
     seen.add(entry.id)
     const key = Buffer.from(String(entry.key), 'base64url')
     if (key.length !== 32) throw broken(`keys[${index}].key is not 32 bytes`)
-    return { id: entry.id, key, createdAt: String(entry.createdAt ?? '') }
+    const withdraws = entry.withdraws === true ? ({ withdraws: true } as const) : {}
+    return { id: entry.id, createdAt: String(entry.createdAt ?? ''), ...withdraws, key }
   })
 }

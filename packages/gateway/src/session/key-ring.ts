@@ -6,6 +6,8 @@ export interface RingKey {
   readonly key: Uint8Array
   /** ISO 8601. */
   readonly createdAt: string
+  /** The keys before this one may have been seen by others: they sign no token any more. See signing-schedule.ts. */
+  readonly withdraws?: true
 }
 
 /**
@@ -15,6 +17,8 @@ export interface RingKey {
 export interface KeyRing {
   /** The id of the key that seals now. */
   readonly current: string
+  /** All of them by name and date, oldest first. */
+  readonly keys: readonly Omit<RingKey, 'key'>[]
   /** The id of the key that is longest in the ring: for names that should outlive a rotation. */
   readonly oldest: string
   /** 32 bytes for one purpose, or undefined if the ring has no such key. The result is kept: call it freely. */
@@ -30,6 +34,8 @@ export type KeyPurpose =
   | 'token-revocation'
   | 'admin-cursor'
   | 'signals-state'
+  | 'token-signing'
+  | 'form-token'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]
@@ -39,6 +45,7 @@ export function createKeyRing(keys: readonly RingKey[]): KeyRing {
 
   return {
     current: newest.id,
+    keys: keys.map(({ key: _, ...named }) => named),
     oldest: oldest.id,
     derive(keyId, purpose) {
       const name = `${keyId}/${purpose}`

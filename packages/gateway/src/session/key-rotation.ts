@@ -5,7 +5,7 @@ import type { RingKey } from './key-ring.ts'
 
 /**
  * Beyond the longest session: sign-ins that began under the old key, and gateways that heard of the new one a little
- * later. Milliseconds.
+ * later; and tokens for upstreams that were signed by it, see signing-schedule.ts. Milliseconds.
  */
 const margin = 60 * 60_000
 
@@ -18,18 +18,19 @@ export interface Rotation {
  * Puts a new key at the end of the ring: it seals from now on, and the others still open. The file is replaced in one
  * step, so that a reader, a backup or a crash finds the old ring or the new one, whole.
  * @param retire drop keys that nothing can need any more: see `retirable`
+ * @param withdraw the keys that are there sign no token from now on, and are believed no longer than they are kept
  * @throws Error when the ring can't be read or written, or another rotation is under way
  */
 export function rotateKeyFile(
   name: string,
-  { now, retire }: { now: number; retire?: { readonly absolute: number } },
+  { now, retire, withdraw = false }: { now: number; retire?: { readonly absolute: number }; withdraw?: boolean },
 ): Rotation {
   // The file itself, where the name is a link to it.
   const file = realpathSync(name)
   return exclusively(file, () => {
     const keys = readKeyFile(file)
     const retired = retire ? keys.filter((key) => retirable(keys, key, { now, absolute: retire.absolute })) : []
-    const added = newRingKey(now)
+    const added = { ...newRingKey(now), ...(withdraw && { withdraws: true as const }) }
     replace(file, [...keys.filter((key) => !retired.includes(key)), added])
     return { added, retired }
   })

@@ -82,11 +82,13 @@ export function createOpening(parts: OpeningParts): Opening {
     if (typeof tokens === 'string') return await unreadable(id, tokens)
     const { number: generation, secretHash } = record.lineage.at(-1) ?? standing.generation
     const known = cache.get(id)
+    // The same set stays the same object: what was made of it for upstreams is found by it, and gone with it.
+    const sameTokens = known !== undefined && known.record.tokensVersion === record.tokensVersion
     const session = {
       id,
       version,
       record,
-      tokens,
+      tokens: sameTokens ? known.tokens : tokens,
       generation,
       secretHash: Buffer.from(secretHash, 'base64url'),
       // Activity that this process saw and hasn't written yet still counts.

@@ -4,14 +4,16 @@ import { Refusal } from '../errors.ts'
 import { json, noContent } from '../protocol/json-response.ts'
 import type { Services } from '../services.ts'
 import { deviceName } from './device-name.ts'
+import { openOrRefuse } from './open-or-refuse.ts'
 import type { LiveSession } from './record.ts'
 import type { ListedSession } from './sessions.ts'
 
 /** The signed-in user's own sessions: to see them, to end one, to end all others. @see ASVS 5.0 7.5.2 */
-export function createOwnSessions({ placeOf, sessions }: Pick<Services, 'placeOf' | 'sessions'>) {
+export function createOwnSessions(services: Pick<Services, 'limits' | 'placeOf' | 'sessions'>) {
+  const { placeOf, sessions } = services
+
   async function current(request: EndpointRequest): Promise<LiveSession> {
-    const opened =
-      request.cookie === undefined ? undefined : await guarded(() => sessions.open(request.cookie as string))
+    const opened = await openOrRefuse(services, request, 'refuse')
     if (opened?.kind === 'live') return opened.session
     throw new Refusal(opened?.kind === 'ended' ? 'session_expired' : 'login_required')
   }

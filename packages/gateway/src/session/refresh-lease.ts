@@ -60,7 +60,10 @@ export function createRefreshLeases(parts: {
       const { id } = session
       const { tokensVersion } = session.record
       const holder = randomBytes(9).toString('base64url')
-      const release = async () => void (await rows.change(id, (record) => released(record, holder)))
+      let held = true
+      const release = async () => {
+        if (held) await rows.change(id, (record) => released(record, holder))
+      }
       let no: 'taken' | 'superseded' | 'over' = 'over'
       const row = await rows.change(id, (record) => {
         const step = leased(record, { holder, tokensVersion, now: now() })
@@ -82,6 +85,8 @@ export function createRefreshLeases(parts: {
           const change = user?.attributes ? { ...user, roles: rolesOf(user.attributes) } : user
           const step = (record: SessionRecord) => renewed(record, tokensVersion, { user: change, now: now() })
           const next = await rows.change(id, (record) => ({ ...step(record), tokens: sealed }))
+          // Given back together with the tokens.
+          if (next) held = false
           return next && replaced(session, next, tokens)
         },
       }

@@ -5,7 +5,8 @@ import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { problemResponse } from '../protocol/problem.ts'
 import type { Services } from '../services.ts'
-import type { LiveSession, Opened, SessionRecord } from './record.ts'
+import { openOrRefuse } from './open-or-refuse.ts'
+import type { LiveSession, SessionRecord } from './record.ts'
 import type { Listener, Seen } from './watched-session.ts'
 
 /**
@@ -13,30 +14,22 @@ import type { Listener, Seen } from './watched-session.ts'
  * in another tab, process or at the provider arrives here within a second. @see docs/streams.md
  */
 export function createSessionEvents(services: Services) {
-  const { config, liveStreams, now, sessions } = services
+  const { config, liveStreams, now } = services
   const notice = Math.min(config.session.streams.notice, config.session.idle / 2)
   const demanding = config.routes
     .filter(({ access }) => typeof access === 'object')
     .map(({ path, access }) => ({ path, check: createPolicy(access).check }))
 
   return async (request: EndpointRequest): Promise<Respond | Streaming> => {
-    const session = await current(request.cookie)
+    const session = await current(request)
     if (request.head.method === 'HEAD') return { kind: 'respond', status: 200, headers: [...headers], body: '' }
     return { kind: 'streaming', headers: [...headers], open: (sink) => open(session, sink, request.requestId) }
   }
 
-  async function current(cookie: string | undefined): Promise<LiveSession> {
-    const opened = cookie === undefined ? undefined : await openSession(cookie)
+  async function current(request: EndpointRequest): Promise<LiveSession> {
+    const opened = await openOrRefuse(services, request, 'refuse')
     if (opened?.kind === 'live') return opened.session
     throw new Refusal(opened?.kind === 'ended' ? 'session_expired' : 'login_required')
-  }
-
-  async function openSession(cookie: string): Promise<Opened> {
-    try {
-      return await sessions.open(cookie)
-    } catch (cause) {
-      throw new Refusal('store_unavailable', { cause })
-    }
   }
 
   function open(session: LiveSession, sink: Sink, requestId: string): (() => void) | Respond {

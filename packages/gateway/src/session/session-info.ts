@@ -1,17 +1,19 @@
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
-import { Refusal } from '../errors.ts'
 import { json } from '../protocol/json-response.ts'
 import type { Services } from '../services.ts'
-import type { LiveSession, Opened } from './record.ts'
+import { openOrRefuse } from './open-or-refuse.ts'
+import type { LiveSession } from './record.ts'
 import { withRotation } from './rotate-cookie.ts'
 
 /** `GET /auth/session` says who is signed in; `POST` extends the session first, `?passive=1` does not extend it. */
 export function createSessionInfo(services: Services) {
-  const { sessions } = services
+  const { config, formTokens, sessions } = services
+  // A page is told of nothing that no route asks for.
+  const hasForms = config.routes.some(({ csrf }) => csrf === 'token')
 
   return async (request: EndpointRequest): Promise<Respond> => {
-    const opened = request.cookie === undefined ? undefined : await open(request.cookie)
+    const opened = await openOrRefuse(services, request, 'refuse')
     if (opened?.kind !== 'live') return json(200, { authenticated: false })
     const { session, rotationDue } = opened
     // A page that only polls whether it is still signed in must not keep the session alive by asking.
@@ -19,14 +21,6 @@ export function createSessionInfo(services: Services) {
     if (!passive) sessions.touch(session)
     const answer = json(200, describe(session))
     return rotationDue ? await withRotation(services, request, session, answer) : answer
-  }
-
-  async function open(cookie: string): Promise<Opened> {
-    try {
-      return await sessions.open(cookie)
-    } catch (cause) {
-      throw new Refusal('store_unavailable', { cause })
-    }
   }
 
   function describe(session: LiveSession) {
@@ -40,6 +34,7 @@ export function createSessionInfo(services: Services) {
       idleExpiresAt: new Date(idleExpiresAt).toISOString(),
       expiresAt: new Date(expiresAt).toISOString(),
       authTime: new Date(record.authenticatedAt).toISOString(),
+      ...(hasForms && { csrfToken: formTokens.issue(session.id) }),
     }
   }
 }

@@ -55,18 +55,34 @@ export function encodeRow(row: Row): Uint8Array {
   return value
 }
 
+/** A row without its sealed bytes: what a change needs to know of the one before. */
+export type RowHead = Tombstone | Omit<StoredSession, 'bytes'>
+
 /**
  * Reads a row out of a buffer that the next read will overwrite: everything is copied.
  * @throws Error where the value is not what this layout writes
  */
 export function decodeRow(id: SessionId, value: Uint8Array): Row {
+  const { row, end } = decoded(id, value)
+  if ('ended' in row) return row
+  // `slice` of a plain typed array copies into memory of its own; Buffer's would share it.
+  return { ...row, bytes: new Uint8Array(value.buffer, value.byteOffset + end, value.length - end).slice() }
+}
+
+/** @throws Error where the value is not what this layout writes */
+export function decodeHead(id: SessionId, value: Uint8Array): RowHead {
+  return decoded(id, value).row
+}
+
+/** `end`: where the sealed bytes begin. */
+function decoded(id: SessionId, value: Uint8Array): { row: RowHead; end: number } {
   const view = viewOf(value)
   const expiresAt = view.getFloat64(0, true)
   const state = view.getUint8(16)
   if (state !== 0) {
     const ended = reasons.get(state)
     if (ended === undefined) throw damaged()
-    return { id, ended, expiresAt }
+    return { row: { id, ended, expiresAt }, end: value.length }
   }
   const indices: string[] = []
   let at = head
@@ -76,9 +92,7 @@ export function decodeRow(id: SessionId, value: Uint8Array): Row {
     indices.push(Buffer.from(value.buffer, value.byteOffset + at + 2, end - at - 2).toString())
     at = end
   }
-  // `slice` of a plain typed array copies into memory of its own; Buffer's would share it.
-  const bytes = new Uint8Array(value.buffer, value.byteOffset + at, view.byteLength - at).slice()
-  return { id, version: view.getFloat64(8, true), bytes, expiresAt, indices }
+  return { row: { id, version: view.getFloat64(8, true), expiresAt, indices }, end: at }
 }
 
 /** `standing` of the encoded row, without copying anything: this runs on each request. */
@@ -92,11 +106,11 @@ export function encodedStanding(value: Uint8Array, now: number): number {
  * The number under which LMDB compares the row. A tombstone's is its expiry, negative, so that it equals neither a
  * version nor another tombstone of another time.
  */
-export function stampOf(row: Row): number {
+export function stampOf(row: RowHead): number {
   return 'ended' in row ? -row.expiresAt : row.version
 }
 
-export function indicesOf(row: Row | undefined): readonly string[] {
+export function indicesOf(row: RowHead | undefined): readonly string[] {
   return row && !('ended' in row) ? row.indices : []
 }
 

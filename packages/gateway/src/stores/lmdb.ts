@@ -3,6 +3,7 @@ import type { Clock, SessionId, SessionStore } from '../session/store.ts'
 import { createCommitter } from './lmdb-commit.ts'
 import { assertSpace, type DatabaseStats, fileIdentity, prepareFolder, unusedBytes } from './lmdb-folder.ts'
 import {
+  decodeHead,
   decodeRow,
   decodeTime,
   type Expiring,
@@ -18,6 +19,7 @@ import {
   listedId,
   listedKey,
   type Row,
+  type RowHead,
   stampOf,
 } from './lmdb-layout.ts'
 import { createLmdbOutbox } from './lmdb-outbox.ts'
@@ -81,20 +83,22 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     return value && decodeRow(id, value)
   }
 
+  function headOf(id: SessionId): RowHead | undefined {
+    const value = fresh(sessions).getBinaryFast(id)
+    return value && decodeHead(id, value)
+  }
+
   /** One transaction: the row, its index entries and its expiry entry go from `before` to `after`, or nothing happens. */
-  function swap(id: SessionId, before: Row | undefined, after: Row | undefined): Promise<boolean> {
+  function swap(id: SessionId, before: RowHead | undefined, after: Row | undefined): Promise<boolean> {
     const value = after && encodeRow(after)
-    const gone = indicesOf(before).map((index) => listedKey(index, id))
-    const added = indicesOf(after).map((index) => listedKey(index, id))
+    const listings = movedListings(id, indicesOf(before), indicesOf(after))
     const what: Expiring = { session: id }
     spare(after && !('ended' in after) ? 'grow' : 'shrink')
     const action = () => {
       if (after && value) sessions.put(id, value, stampOf(after))
       else sessions.remove(id)
-      if (!sameKeys(gone, added)) {
-        for (const key of gone) listed.remove(key)
-        for (const key of added) listed.put(key, mark)
-      }
+      for (const key of listings.gone) listed.remove(key)
+      for (const key of listings.added) listed.put(key, mark)
       if (before?.expiresAt === after?.expiresAt) return
       if (before) expiry.remove(expiryKey(before.expiresAt, what))
       if (after) expiry.put(expiryKey(after.expiresAt, what), mark)
@@ -125,7 +129,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       const until = claimedUntil(what.claim)
       return until !== undefined && until <= now() && swapClaim(what.claim, until, undefined)
     }
-    const row = rowOf(what.session)
+    const row = headOf(what.session)
     return row !== undefined && row.expiresAt <= now() && swap(what.session, row, undefined)
   }
 
@@ -146,7 +150,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     async put(next, expected) {
       assertSuccessor(next, expected)
       for (;;) {
-        const before = rowOf(next.id)
+        const before = headOf(next.id)
         if (standing(before, now()) !== (expected ?? 0)) return false
         if (await swap(next.id, before, next)) return true
       }
@@ -155,7 +159,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     async end(tombstone, expected) {
       assertTime(tombstone.expiresAt)
       for (;;) {
-        const before = rowOf(tombstone.id)
+        const before = headOf(tombstone.id)
         const version = standing(before, now())
         if (version <= 0 || (expected !== undefined && version !== expected)) return false
         if (await swap(tombstone.id, before, tombstone)) return true
@@ -165,7 +169,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     async find(index) {
       const start = hashed(index)
       const keys = [...fresh(listed).getKeys({ start, end: Buffer.concat([start, Buffer.of(0xff)]) })]
-      return keys.map(listedId).filter((id) => standing(rowOf(id), now()) > 0)
+      return keys.map(listedId).filter((id) => standing(headOf(id), now()) > 0)
     },
 
     async scan(limit, cursor) {
@@ -174,7 +178,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       // The cursor's own row may be there still, or not any more.
       const keys = [...fresh(sessions).getKeys(range)].filter((id) => id !== cursor) as SessionId[]
       const page = keys.slice(0, limit)
-      const ids = page.filter((id) => standing(rowOf(id), now()) > 0)
+      const ids = page.filter((id) => standing(headOf(id), now()) > 0)
       const last = page.at(-1)
       return keys.length > limit && last !== undefined ? { ids, cursor: last } : { ids }
     },
@@ -268,6 +272,9 @@ function opened(options: { path: string }): RootDatabase<Uint8Array, string> {
   }
 }
 
-function sameKeys(a: readonly Buffer[], b: readonly Buffer[]): boolean {
-  return a.length === b.length && a.every((key, i) => b[i]?.equals(key))
+/** Most changes of a row leave it listed where it is. */
+function movedListings(id: SessionId, before: readonly string[], after: readonly string[]) {
+  if (before.length === after.length && before.every((index, i) => index === after[i])) return { gone: [], added: [] }
+  const keys = (indices: readonly string[]) => indices.map((index) => listedKey(index, id))
+  return { gone: keys(before), added: keys(after) }
 }

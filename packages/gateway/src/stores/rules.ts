@@ -3,7 +3,10 @@ import type { StoredSession, Tombstone } from '../session/store.ts'
 /** What every driver decides alike; the contract suite holds them to it. */
 
 /** What the store says about a session now: 0 nothing (or expired), -1 ended, else its version. */
-export function standing(row: StoredSession | Tombstone | undefined, now: number): number {
+export function standing(
+  row: Pick<StoredSession, 'expiresAt' | 'version'> | Tombstone | undefined,
+  now: number,
+): number {
   if (row === undefined || row.expiresAt <= now) return 0
   return 'ended' in row ? -1 : row.version
 }

@@ -1,10 +1,16 @@
 import { createPrivateKey, hash, randomBytes, sign } from 'node:crypto'
 import { type DpopKey, publicJwk } from '../oidc/dpop-key.ts'
 import { createDpopNonces, type DpopNonces } from '../oidc/dpop-nonces.ts'
-import type { Tokens } from '../session/record.ts'
 
 /** An access token and the key that it is bound to. */
-export type BoundTokens = Tokens & { readonly dpopKey: DpopKey }
+export interface BoundToken {
+  readonly accessToken: string
+  readonly dpopKey: DpopKey
+}
+
+export function isBound(token: Partial<BoundToken>): token is BoundToken {
+  return token.dpopKey !== undefined
+}
 
 export interface DpopProofs {
   /** What upstreams ask for, by their origin. */
@@ -13,7 +19,7 @@ export interface DpopProofs {
    * `Authorization` and `DPoP` (name, value, …) for one request to an upstream. `path` may have a query, which is not part
    * of the proof. @see RFC 9449 §4.2, §7.1
    */
-  headers(tokens: BoundTokens, request: { method: string; upstream: string; path: string }): string[]
+  headers(token: BoundToken, request: { method: string; upstream: string; path: string }): string[]
 }
 
 /** Everything of a proof that is the same for all requests with one token. */
@@ -27,21 +33,21 @@ interface Signer {
 /** Proofs for upstreams: made at once, without a promise, since every request needs its own. */
 export function createDpopProofs(now: () => number): DpopProofs {
   const nonces = createDpopNonces()
-  // Keyed by the token set itself: gone with it.
-  const signers = new WeakMap<BoundTokens, Signer>()
+  // Keyed by the object that holds the token: gone with it.
+  const signers = new WeakMap<BoundToken, Signer>()
 
-  function signerOf(tokens: BoundTokens): Signer {
-    const known = signers.get(tokens)
+  function signerOf(token: BoundToken): Signer {
+    const known = signers.get(token)
     if (known) return known
-    const made = createSigner(tokens)
-    signers.set(tokens, made)
+    const made = createSigner(token)
+    signers.set(token, made)
     return made
   }
 
   return {
     nonces,
-    headers(tokens, { method, upstream, path }) {
-      const signer = signerOf(tokens)
+    headers(token, { method, upstream, path }) {
+      const signer = signerOf(token)
       const nonce = nonces.get(upstream)
       const claims = {
         // One use: an upstream that sees it again refuses it.
@@ -53,12 +59,12 @@ export function createDpopProofs(now: () => number): DpopProofs {
         ...(nonce !== undefined && { nonce }),
       }
       const input = signer.header + encode(claims)
-      return ['Authorization', `DPoP ${tokens.accessToken}`, 'DPoP', `${input}.${signer.sign(input)}`]
+      return ['Authorization', `DPoP ${token.accessToken}`, 'DPoP', `${input}.${signer.sign(input)}`]
     },
   }
 }
 
-function createSigner({ accessToken, dpopKey }: BoundTokens): Signer {
+function createSigner({ accessToken, dpopKey }: BoundToken): Signer {
   const jwk = publicJwk(dpopKey)
   const key = createPrivateKey({ key: { ...jwk, d: dpopKey }, format: 'jwk' })
   return {

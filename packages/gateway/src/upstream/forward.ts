@@ -1,8 +1,9 @@
 import { webSocket } from '../access/route-map.ts'
 import { createStay } from '../access/stay.ts'
 import { isWebSocket } from '../config/addresses.ts'
+import { isProvidersToken } from '../config/credential-schema.ts'
 import type { RouteConfig } from '../config/schema.ts'
-import type { Decision, Forward, ResponseRules, Unauthorized } from '../decision.ts'
+import type { Forward, Outcome, ResponseRules, Unauthorized } from '../decision.ts'
 import { isNavigation } from '../protocol/navigation.ts'
 import { pageDefaults, securityDefaults } from '../protocol/security-headers.ts'
 import type { GatewayRequest } from '../request.ts'
@@ -21,8 +22,8 @@ export function createForward(
   route: RouteConfig,
   services: Services,
   unauthorized?: Unauthorized,
-): (request: GatewayRequest, session: LiveSession | undefined) => Decision | Promise<Decision> {
-  const { config, dpopProofs } = services
+): (request: GatewayRequest, session: LiveSession | undefined) => Outcome | Promise<Outcome> {
+  const { config, dpopProofs, formTokens } = services
   const upstream = route.upstream as string
   const pool = poolSettingsOf(route, services.readFile)
   const origin = new URL(config.origin)
@@ -32,6 +33,7 @@ export function createForward(
   const stays = createStay(route.access)
   const { extendIdle } = route.streams
   const tunnels = isWebSocket(upstream)
+  const withToken = route.csrf === 'token'
   const rules: ResponseRules = {
     allowSetCookie: route.allowSetCookie,
     dropCors: route.access !== 'public',
@@ -39,7 +41,7 @@ export function createForward(
     defaults: securityDefaults({ https: origin.protocol === 'https:', host: origin.host }),
     pageDefaults,
     add: [],
-    heardNonce: route.credential === 'access-token' ? (nonce) => dpopProofs.nonces.learn(upstream, nonce) : undefined,
+    heardNonce: isProvidersToken(route.credential) ? (nonce) => dpopProofs.nonces.learn(upstream, nonce) : undefined,
   }
   const fixed = ['X-Forwarded-Proto', origin.protocol.slice(0, -1), 'X-Forwarded-Host', origin.host]
 
@@ -61,6 +63,10 @@ export function createForward(
     )
     if (request.fields.tracestate !== undefined) headers.push('tracestate', request.fields.tracestate)
     if (session) headers.push(...identityHeaders(session))
+    if (session && withToken) {
+      dropSpent(headers)
+      headers.push('X-Coatcheck-CSRF-Token', formTokens.issue(session.id))
+    }
     if (typeof credential === 'string') headers.push('Authorization', credential)
     else if (credential !== undefined) {
       headers.push(...dpopProofs.headers(credential, { method: request.head.method, upstream, path }))
@@ -96,5 +102,12 @@ export function createForward(
       stillAdmitted(refreshed.session)
       return forward(request, refreshed.session, refreshed.credential)
     })
+  }
+}
+
+/** The client's token was for the gateway. An upstream that writes down what it gets has no use for it. */
+function dropSpent(headers: string[]): void {
+  for (let i = headers.length - 2; i >= 0; i -= 2) {
+    if (headers[i]?.toLowerCase() === 'x-csrf-token') headers.splice(i, 2)
   }
 }

@@ -1,5 +1,5 @@
 import type { RouteConfig } from '../config/schema.ts'
-import type { Decision, Offer } from '../decision.ts'
+import type { Offer, Outcome } from '../decision.ts'
 import { Refusal } from '../errors.ts'
 import { handshakeOriginRefusal } from '../protocol/csrf.ts'
 import { readHandshake } from '../protocol/websocket.ts'
@@ -12,7 +12,7 @@ import { createForward } from './forward.ts'
 export interface TunnelRoute {
   /** @throws Refusal for what is no handshake, or one that a page elsewhere made */
   handshake(request: GatewayRequest): void
-  carryOut(request: GatewayRequest, session: LiveSession | undefined): Decision | Promise<Decision>
+  carryOut(request: GatewayRequest, session: LiveSession | undefined): Outcome | Promise<Outcome>
 }
 
 /**
@@ -41,10 +41,23 @@ export function createTunnel(route: RouteConfig, services: Services): TunnelRout
     },
     carryOut(request, session) {
       const offer = offerOf(request)
-      const asTunnel = (decision: Decision): Decision => {
+      const asTunnel = (decision: Outcome): Outcome => {
         if (decision.kind !== 'forward') return decision
         const { path, headers, response, timeout, requestId, live } = decision
-        return { kind: 'tunnel', upstream, path, headers, offer, response, timeout, ping, idle, requestId, live }
+        return {
+          kind: 'tunnel',
+          upstream,
+          path,
+          headers,
+          offer,
+          response,
+          timeout,
+          ping,
+          idle,
+          requestId,
+          request,
+          live,
+        }
       }
       const decision = forward(request, session)
       return decision instanceof Promise ? decision.then(asTunnel) : asTunnel(decision)

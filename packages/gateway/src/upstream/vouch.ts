@@ -24,8 +24,9 @@ export function createVouch(
 
   return (request, session) => {
     const withheld = whyWithheld(request)
-    const own = withheld === undefined ? ['Cookie', cookiesOf(request)] : []
-    if (session === undefined) return admitted(request, [...nobody, ...own])
+    const kept = withheld === undefined ? ['Cookie', cookiesOf(request)] : []
+    if (session === undefined) return admitted(request, [...nobody, ...kept])
+    const own = [...tokenOf(session), ...kept]
     const identity = [...identityHeaders(session), ...own]
     if (route.credential === 'none') return admitted(request, identity)
     if (withheld !== undefined) {
@@ -46,6 +47,11 @@ export function createVouch(
     if (credential !== undefined)
       report(request, 'the token is bound to a key (DPoP); only the gateway itself can prove it')
     return admitted(request, identity)
+  }
+
+  /** For the forms of a server-rendered page. */
+  function tokenOf(session: LiveSession): readonly string[] {
+    return ['X-Coatcheck-CSRF-Token', route.csrf === 'token' ? services.formTokens.issue(session.id) : '']
   }
 
   function whyWithheld({ head }: GatewayRequest): string | undefined {
@@ -74,4 +80,7 @@ function admitted(request: GatewayRequest, headers: readonly string[]): Respond 
 }
 
 /** Sent although empty: a proxy that copies only what is there would leave the client's own headers of these names. */
-const nobody = ['X-Coatcheck-User', '', 'X-Coatcheck-Issuer', '', 'X-Coatcheck-Roles', '']
+const nobody = [
+  ...['X-Coatcheck-User', '', 'X-Coatcheck-Issuer', '', 'X-Coatcheck-Roles', ''],
+  ...['X-Coatcheck-CSRF-Token', ''],
+]

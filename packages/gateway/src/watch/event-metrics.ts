@@ -10,11 +10,24 @@ export const eventCounters = {
   sessions_unknown: { help: 'Cookies that are of no session, or carry a wrong secret.', labels: [] },
   sign_ins: { help: 'Sign-ins that came back from a provider, by result.', labels: ['provider', 'result'] },
   refreshes: { help: 'Refreshes of access tokens, by result.', labels: ['provider', 'result'] },
+  token_exchanges: { help: 'Tokens for upstreams asked of a provider, by result.', labels: ['provider', 'result'] },
   token_revocations: { help: 'Tokens to be revoked at their provider, by result.', labels: ['provider', 'result'] },
   provider_logouts: { help: 'Logouts that a provider asked for.', labels: ['provider', 'channel'] },
   signals: { help: 'Security events of transmitters (Shared Signals), by what became of them.', labels: ['outcome'] },
   offline_reads: { help: 'Requests that went on with an expired token while the provider was down.', labels: [] },
+  limits_exceeded: {
+    help: 'Networks and sessions that went beyond a limit, at most once a window each.',
+    labels: ['limit'],
+  },
   alerts: { help: 'Signs of theft or tampering; each one deserves a look.', labels: ['event'] },
+  csp_violations: {
+    help: 'What the policy of a page stopped, as browsers report it.',
+    labels: ['directive', 'disposition'],
+  },
+  csp_reports_dropped: {
+    help: 'Reports of browsers that came too fast or were of no page of ours.',
+    labels: ['reason'],
+  },
   admin_actions: { help: 'What was done over the admin listener.', labels: ['action'] },
 } as const satisfies Record<string, { help: string; labels: readonly string[] }>
 
@@ -30,6 +43,8 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   session_unknown: () => ['sessions_unknown'],
   session_cookie_reused: ({ event }) => ['alerts', { event }],
   crypt_decrypt_fail: ({ event }) => ['alerts', { event }],
+  session_guessing: ({ event }) => ['alerts', { event }],
+  excess_rate_limit_exceeded: ({ limit }) => ['limits_exceeded', { limit }],
   authn_login_success: ({ provider }) => ['sign_ins', { provider, result: 'success' }],
   authn_login_fail: ({ provider, code }) => ['sign_ins', { provider, result: code }],
   authn_token_created: ({ provider }) => ['refreshes', { provider, result: 'success' }],
@@ -37,6 +52,8 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   authn_token_reuse: ({ provider }) => ['refreshes', { provider, result: 'reuse' }],
   provider_unavailable: ({ provider, during }) =>
     during === 'refresh' ? ['refreshes', { provider, result: 'unavailable' }] : undefined,
+  authn_token_exchanged: ({ provider }) => ['token_exchanges', { provider, result: 'success' }],
+  authn_token_exchange_failed: ({ provider, outcome }) => ['token_exchanges', { provider, result: outcome }],
   authn_token_revoked: ({ provider }) => ['token_revocations', { provider, result: 'done' }],
   authn_token_revocation_queued: ({ provider }) => ['token_revocations', { provider, result: 'queued' }],
   authn_token_revocation_refused: ({ provider }) => ['token_revocations', { provider, result: 'refused' }],
@@ -47,5 +64,7 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   signal_ignored: () => ['signals', { outcome: 'ignored' }],
   signal_refused: ({ code }) => ['signals', { outcome: code }],
   offline_read: () => ['offline_reads'],
+  csp_violation: ({ directive, disposition }) => ['csp_violations', { directive, disposition }],
+  csp_report_dropped: ({ reason }) => ['csp_reports_dropped', { reason }],
   authz_admin: ({ action }) => ['admin_actions', { action }],
 }

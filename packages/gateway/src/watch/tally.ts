@@ -1,10 +1,10 @@
-import type { Decision } from '../decision.ts'
+import type { Outcome } from '../decision.ts'
 import { type ErrorCode, errors } from '../errors.ts'
 
 /** What is counted on the path of every request: plain numbers in fixed places, read when somebody asks for the metrics. */
 export interface Tally {
   /** Requests, by what was decided of them. */
-  readonly decisions: Record<Decision['kind'], number>
+  readonly decisions: Record<Outcome['kind'], number>
   /** Refusals and faults, by the code that the client saw. */
   readonly refusals: Record<ErrorCode, number>
   /** Answers of upstreams, by the first digit of their status. */

@@ -53,6 +53,19 @@ describe('PX1 a path that its upstream may take for that of a stricter route', (
     expect(by(routes)('/hooks/Config', 'POST')).toBe(true)
   })
 
+  test('CS4 header and token stand for neither each other nor less', () => {
+    const lands = (own: RouteConfig['csrf'], other: RouteConfig['csrf']) =>
+      by([route('/a/*', { csrf: own }), route('/a/b', { csrf: other })])('/a/B', 'POST')
+    for (const [own, ...covered] of [
+      ['same-origin', 'same-origin'],
+      ['header', 'header', 'same-origin'],
+      ['token', 'token', 'same-origin'],
+    ] as const) {
+      for (const other of ['same-origin', 'header', 'token'] as const)
+        expect([own, other, lands(own, other)]).toEqual([own, other, !(covered as readonly string[]).includes(other)])
+    }
+  })
+
   test('SA1 nor is one that asks for a weaker or an older sign-in', () => {
     const access = { roles: ['admin'], acr: ['mfa'], maxAge: 300_000 }
     for (const weaker of [{ roles: ['admin'] }, { ...access, acr: ['mfa', 'pwd'] }, { ...access, maxAge: 300_001 }]) {

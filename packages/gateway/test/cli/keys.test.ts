@@ -147,7 +147,7 @@ test('ST2 a ring behind a link stays behind it', async () => {
 test('LG2 no action shows a key; list shows ids, dates and which one seals', async () => {
   using folder = configFolder({ 'coatcheck.yaml': minimal, 'coatcheck.keys': ringText(3, 2) })
   const runs = [await keys(folder, 'list'), await keys(folder, 'list', '--json'), await keys(folder, 'rotate')]
-  expect(runs[0]?.stdout).toMatch(/^key-0 {2}20\d\d-\S+Z {2}opens\nkey-1 {2}20\d\d-\S+Z {2}seals\n$/)
+  expect(runs[0]?.stdout).toMatch(/^key-0 {2}20\d\d-\S+Z {2}opens\nkey-1 {2}20\d\d-\S+Z {2}seals, signs\n$/)
   for (const { key } of ringIn(folder).keys)
     for (const { stdout, stderr } of runs) expect(stdout + stderr).not.toContain(key)
 })
@@ -159,6 +159,7 @@ test('what is wrong is one line, and the ring stays as it was', async () => {
     [[], 2, /generate\|rotate\|list is missing/],
     [['spin'], 2, /unknown action "spin"/],
     [['list', '--retire'], 2, /--retire goes with rotate/],
+    [['list', '--withdraw'], 2, /--withdraw goes with rotate/],
     [['rotate', '--retire', '--file', 'x'], 2, /--retire needs session.absolute/],
     [['list', '-c', 'none.yaml'], 2, /none\.yaml:1: cannot be read/],
     [['list'], 1, /can not be read/],
@@ -175,4 +176,31 @@ test('what is wrong is one line, and the ring stays as it was', async () => {
     }),
   )
   expect(readdirSync(folder.path).sort()).toEqual(['broken.keys', 'coatcheck.yaml', 'open.keys', 'public'])
+})
+
+test('PX7 list shows which key signs minted tokens, which one will, and which is still published', async () => {
+  using folder = configFolder({ 'coatcheck.yaml': minimal, 'coatcheck.keys': ringText(30, 0.5, 0.1) })
+  const { stdout } = await keys(folder, 'list', '--json')
+  expect(JSON.parse(stdout).keys.map(({ state, signing }: Record<string, unknown>) => [state, signing])).toEqual([
+    ['opens', 'published'],
+    ['opens', 'signs'],
+    ['seals', 'published'],
+  ])
+  expect((await keys(folder, 'list')).stdout).toMatch(/opens, published\n.*opens, signs\n.*seals, published\n$/)
+})
+
+test('PX7 rotate --withdraw: the new key signs at once, the others no more; all of them still open sessions', async () => {
+  using folder = configFolder({ 'coatcheck.yaml': minimal, 'coatcheck.keys': ringText(30, 20) })
+  const before = ringIn(folder).keys
+  expect((await keys(folder, 'rotate', '--withdraw')).stdout).toMatch(/signs from now on; what other keys signed/)
+  // An ordinary rotation after it leaves the mark where it is.
+  await keys(folder, 'rotate')
+  expect(ringIn(folder).keys.slice(0, 2)).toEqual(before)
+  const { stdout } = await keys(folder, 'list', '--json')
+  expect(JSON.parse(stdout).keys.map(({ state, signing }: Record<string, unknown>) => [state, signing])).toEqual([
+    ['opens', 'over'],
+    ['opens', 'over'],
+    ['opens', 'signs'],
+    ['seals', 'published'],
+  ])
 })

@@ -260,3 +260,23 @@ test('SS1 a transmitter is asked where its keys are, unless that is configured',
   expect(await at(broken.url)).toEqual([1, `signals.transmitter: ${url(broken)} is not a transmitter's configuration`])
   expect(await at(broken.url, { jwksUri: `${broken.url}/jwks` })).toEqual([0])
 })
+
+test('PX7 a provider that lists its grants and not token exchange, where a route needs it: a finding', async () => {
+  const grant = 'urn:ietf:params:oauth:grant-type:token-exchange'
+  const routes = (upstream: string) => ({
+    routes: [route({ upstream }), route({ path: '/b/*', upstream, credential: { exchange: { audience: 'orders' } } })],
+  })
+  for (const [listed, findings] of [
+    [undefined, 0],
+    [['authorization_code', grant], 0],
+    [['authorization_code', 'refresh_token'], 1],
+  ] as const) {
+    await using provider = await local((url) => ({ body: metadata(url, { grant_types_supported: listed }) }))
+    const { status, lines } = await check(provider.url, provider.url, routes(provider.url))
+    expect([status, lines.length]).toEqual([findings, findings])
+    const expected = `routes[1].credential.exchange: corp does not list the grant type ${grant} (RFC 8693); switch it on there, or write another credential`
+    if (findings > 0) expect(lines).toEqual([expected])
+    // Nobody needs it, nobody misses it.
+    expect((await check(provider.url, provider.url)).status).toBe(0)
+  }
+})

@@ -40,7 +40,6 @@ const promised: readonly (readonly [string, unknown])[] = [
     (kind) => ['providers.*.kind', kind] as const,
   ),
   ...['redis', 'postgres', 'dynamodb'].map((kind) => ['store.kind', kind] as const),
-  ['routes.*.csrf', 'token'],
   ['routes.*.credential', { exchange: { audience: 'x' } }],
   ['routes.*.credential', { mint: { audience: 'x' } }],
   ['routes.*.credential', { aws: { service: 's3' } }],

@@ -75,7 +75,11 @@ test.each([
   ['a key in other capitals', 'basepath: /x', 'basepath: unknown key; did you mean basePath?'],
   ['a nested key', 'log: { levle: info }', 'log.levle: unknown key; did you mean level?'],
   ['a key of a variant', 'store: { kind: lmdb, pth: x }', 'store.pth: unknown key; did you mean path?'],
-  ['a key that is nothing like any', 'log: { verbosity: 3 }', 'log.verbosity: unknown key; known here: level'],
+  [
+    'a key that is nothing like any',
+    'log: { verbosity: 3 }',
+    'log.verbosity: unknown key; known here: level, decisions',
+  ],
 ])('%s gets the nearest name', (_, line, expected) => {
   expect(problemsOf(`${minimal}${line}\n`)).toEqual([`c.yaml:11: ${expected}`])
 })

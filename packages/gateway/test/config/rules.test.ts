@@ -7,6 +7,17 @@ describe('routes', () => {
     ['CS1 csrf: same-origin here', { csrf: 'same-origin' }, 'csrf: same-origin is only for forwardAuth: true'],
     ['both upstream and static', { static: 'public' }, 'static: a route has either upstream or static'],
     ['CS1 csrf: off with a session', { csrf: 'off' }, 'csrf: off is only for access: public'],
+    ['CS4 csrf: token without a session', { csrf: 'token', access: 'public' }, 'csrf: a token belongs to a session'],
+    [
+      'CS4 csrf: token for files',
+      { csrf: 'token', upstream: undefined, static: 'public', access: 'public' },
+      'csrf: files change nothing when they are fetched, so no token is asked for; remove it',
+    ],
+    [
+      'CS4 csrf: token for WebSockets',
+      { csrf: 'token', upstream: 'ws://127.0.0.1:3000' },
+      'csrf: a WebSocket handshake can carry no token, and its Origin is looked at instead (origins); remove it',
+    ],
     ['CS1 csrf: off with roles', { csrf: 'off', access: { roles: ['a'] } }, 'csrf: off is only for access: public'],
     [
       'a credential without a user',
@@ -164,6 +175,24 @@ describe('the rest', () => {
     for (const name of ['equals', 'startsWith', 'contains', 'notEqual']) expect(rule({ [name]: 'a' })).toEqual([])
     expect(rule({ equals: '' })).toHaveLength(1)
     expect(rule({ equals: 'a', grant: [] })).toEqual(['roles[0].grant: name at least one role'])
+  })
+
+  test('SH1 a policy has a nonce for each page or none, and one place where reports go', () => {
+    const headers = (keys: object) => complaints({ headers: keys })
+    expect(headers({ csp: "script-src 'nonce-abc'" })).toEqual([
+      expect.stringMatching(
+        /^headers\.csp: a nonce that stays the same protects from nothing; write 'nonce-\{nonce\}'/,
+      ),
+    ])
+    expect(headers({ csp: 'script-src {nonce}' })).toEqual([
+      expect.stringMatching(/^headers\.csp: a placeholder is 'nonce-\{nonce\}'/),
+    ])
+    expect(headers({ csp: "script-src 'self'; report-uri /x", cspReports: true })).toEqual([
+      expect.stringMatching(/^headers\.cspReports: the policy says itself where reports go/),
+    ])
+    expect(headers({ csp: "script-src 'self'; report-uri /x" })).toEqual([])
+    expect(headers({ csp: "script-src 'nonce-{nonce}'", cspReports: true })).toEqual([])
+    expect(headers({ cspReports: 'yes' })).toHaveLength(1)
   })
 
   test('the session cookie keeps its prefix', () => {

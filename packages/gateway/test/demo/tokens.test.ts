@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -99,4 +99,12 @@ test('a shortened value can be recognised and not used', () => {
   expect(shorten(opaque)).toBe('FGjtPGWQ…CfV 43 chars'.replace('…CfV', `…${opaque.slice(-4)}`))
   expect(shorten('short-secret-1')).toBe('shor…')
   expect(findTokens(shorten(jwt))).toEqual([])
+})
+
+test('PX7 a public key is nothing to carry off, a private one is', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const published = { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'RIepFoQ1' }
+  expect(findTokens(JSON.stringify({ keys: [published, published] }))).toEqual([])
+  const secret = privateKey.export({ format: 'jwk' })
+  expect(findTokens(JSON.stringify({ keys: [published, secret] })).map(({ value }) => value)).toContain(secret.d)
 })

@@ -7,6 +7,10 @@ describe('ids', () => {
     expect(new Set(Array.from({ length: 1000 }, () => [one(), other()]).flat()).size).toBe(2000)
   })
 
+  test('a request id is never taken for an option of a command line', () => {
+    for (let i = 0; i < 2000; i++) expect(createRequestIds()()).toMatch(/^\w[\w-]{10,}$/)
+  })
+
   test('traceparents are well-formed and differ', () => {
     const next = createTraceparents()
     const all = Array.from({ length: 1000 }, next)

@@ -134,3 +134,17 @@ test('an answer without a body has none', async () => {
   const answer = await bounded(given.url, {})
   expect([answer.status, answer.body, await answer.text()]).toEqual([204, null, ''])
 })
+
+test('a body is read once, as text, JSON or bytes; a clone has its own', async () => {
+  await using given = await provider((_, response) => response.end('\ufeff{"a":1}'))
+  const answer = await bounded(given.url, {})
+  const [other, bytes] = [answer.clone(), answer.clone()]
+  expect([answer instanceof Response, answer.bodyUsed]).toEqual([true, false])
+  expect(await answer.json()).toEqual({ a: 1 })
+  expect(answer.bodyUsed).toBe(true)
+  await expect(answer.text()).rejects.toThrow('read already')
+  expect(() => answer.clone()).toThrow('read already')
+  expect(await other.text()).toBe('{"a":1}')
+  expect((await bytes.arrayBuffer()).byteLength).toBe(10)
+  await expect((await bounded(given.url, {})).blob()).rejects.toThrow('text, JSON or bytes')
+})

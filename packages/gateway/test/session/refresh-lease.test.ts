@@ -58,7 +58,14 @@ function slowProvider() {
   const answered = new Promise<Refresh>((resolve) => {
     answer = resolve
   })
-  return { answer, client: { name: 'corp', refresh: () => answered } as unknown as ProviderClient }
+  return {
+    answer,
+    client: {
+      name: 'corp',
+      config: { issuer: 'https://idp.test' },
+      refresh: () => answered,
+    } as unknown as ProviderClient,
+  }
 }
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }

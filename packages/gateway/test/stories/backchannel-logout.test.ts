@@ -352,3 +352,24 @@ test('BL1 LO7 GR1 SS4 none of these endpoints looks at a cookie: a browser’s s
   expect(world.log.events('session_ended')).toEqual([])
   expect((await user.fetch('/api/echo')).status).toBe(200)
 })
+
+test('forged logout tokens are limited by address: 429 before a signature is looked at; good ones are never', async () => {
+  await using given = await logoutWorld({
+    trustedProxies: ['127.0.0.1'],
+    limits: { notifications: { requests: 5, per: '1m' } },
+  })
+  const { world, token } = given
+  const user = await signIn(given, 'user', 'session-1')
+  const from = async (address: string, logoutToken: string) =>
+    await post(world, new URLSearchParams({ logout_token: logoutToken }), { 'x-forwarded-for': address })
+  for (let i = 0; i < 12; i++) expect((await from('203.0.113.1', await token({ sid: `other-${i}` }))).status).toBe(200)
+  for (let i = 0; i < 5; i++) expect((await from('203.0.113.7', 'forged')).status).toBe(400)
+  const throttled = await from('203.0.113.7', await token())
+  expect([throttled.status, throttled.headers.get('retry-after')]).toEqual([429, '12'])
+  expect((await user.fetch('/api/echo')).status).toBe(200)
+  expect((await from('203.0.113.1', await token())).status).toBe(200)
+  expect((await user.fetch('/api/echo')).status).toBe(401)
+  expect(world.log.events('excess_rate_limit_exceeded')).toEqual([
+    expect.objectContaining({ limit: 'notifications', network: '203.0.113.7' }),
+  ])
+})

@@ -143,7 +143,10 @@ test('an error in place of an answer can be found in the log by the id that its 
   const denied = await eve.fetch('/api/admin/echo')
   expect(logged(denied)).toEqual([expect.objectContaining({ event: 'authz_fail', path: '/api/admin/echo' })])
   const down = await eve.fetch('/down')
-  expect(logged(down)).toEqual([expect.objectContaining({ upstream: 'http://127.0.0.1:9', level: 'warn' })])
+  expect(logged(down)).toEqual([
+    expect.objectContaining({ upstream: 'http://127.0.0.1:9', level: 'warn' }),
+    expect.objectContaining({ event: 'request_refused', code: 'upstream_unavailable', route: '/down', level: 'warn' }),
+  ])
   state.broken = true
   const store = await eve.fetch('/api/echo')
   expect(logged(store)).toEqual([

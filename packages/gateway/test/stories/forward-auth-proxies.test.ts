@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -162,6 +163,22 @@ describe.each(proxies)('%s, by its example', (name) => {
         ])
       }
     expect(findLeaks(ada.seen, world.provider.issuedTokens)).toEqual([])
+  })
+
+  test('MO2 who guesses session ids gets 429 with Retry-After through the proxy too, and a session beside it works on', async () => {
+    await using given = await proxiedWorld(name)
+    const { world } = given
+    const ada = await world.signedIn()
+    const guesser = world.browser('guesser')
+    const guess = () => {
+      const cookie = `__Host-Http-session=v1.${randomBytes(16).toString('base64url')}.1.${randomBytes(32).toString('base64url')}`
+      return guesser.fetch('/api/echo', { headers: { cookie } })
+    }
+    let answer = await guess()
+    for (let count = 1; count < 51 && answer.status === 401; count++) answer = await guess()
+    expect([answer.status, answer.json().code]).toEqual([429, 'too_many_requests'])
+    expect(answer.header('retry-after')).toBe('60')
+    expect((await ada.fetch('/api/echo')).status).toBe(200)
   })
 
   test('TO4 OU1 the new value of the session cookie reaches the browser; without the gateway nothing is admitted', async () => {

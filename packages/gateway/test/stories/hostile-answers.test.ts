@@ -1,7 +1,7 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { findLeaks } from '../../../testkit/src/canaries.ts'
 import type { Twists } from '../../../testkit/src/hostile-provider.ts'
-import { createHostileWorld, type HostileWorld } from './hostile-world.ts'
+import { createHostileWorld, type HostileWorld, hurry } from './hostile-world.ts'
 
 /*
  * A provider that is taken over, or broken in ways that no specification foresees: whatever it sends, nobody is signed in
@@ -244,13 +244,11 @@ test('AR3 OU1 a discovery document of wrong types: no sign-in, or one without wh
 
 test('OU1 answers that are slow or huge, at discovery, keys, token and UserInfo: 503, and nobody waits for the rest', async () => {
   const huge = jsonAnswer(JSON.stringify({ sub: 'mallory', keys: [], pad: 'x'.repeat(1_100_000) }))
-  const timeout = AbortSignal.timeout.bind(AbortSignal)
   for (const path of [discovery, '/jwks', '/token', '/userinfo']) {
     await using hostile = await createHostileWorld()
     const { world } = hostile
     await world.stopGateway()
-    // The limit is ten seconds; here each lasts a fiftieth.
-    const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 50))
+    const spy = hurry()
     try {
       for (const twist of [{ slow: { [path]: 1500 } }, { answer: { [path]: huge } }]) {
         hostile.twist(twist)

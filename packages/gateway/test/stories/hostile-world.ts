@@ -1,8 +1,16 @@
+import { type MockInstance, vi } from 'vitest'
 import { FakeClock } from '../../../testkit/src/clock.ts'
 import { clientOf } from '../../../testkit/src/config.ts'
 import { type HostileProvider, startHostileProvider, type Twists } from '../../../testkit/src/hostile-provider.ts'
 import type { Page } from '../../../testkit/src/page.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
+
+/** The gateway waits ten seconds for a provider; from now on a fiftieth of that, until the mock is restored. */
+export function hurry(): MockInstance {
+  const usual = globalThis.setTimeout
+  const hurried = (run: () => void, ms?: number, ...rest: []) => usual(run, ms === 10_000 ? 200 : ms, ...rest)
+  return vi.spyOn(globalThis, 'setTimeout').mockImplementation(hurried as typeof setTimeout)
+}
 
 export interface HostileWorld extends AsyncDisposable {
   readonly world: World

@@ -176,3 +176,30 @@ test('LG2 the key of the certificate is in no log line', async () => {
   const body = client.key.split('\n').slice(1, -2)
   for (const line of body) expect(world.log.text()).not.toContain(line)
 })
+
+test('PX7 AR1 a token exchange is proved by the certificate as well, and the new token is bound to it', async () => {
+  const targets = [{ audience: 'orders', scopes: ['read'], ttl: 300 }]
+  await using world = await mutualWorld(client, selfSigned(), { provider: { exchange: { targets } } })
+  await world.stopGateway()
+  const credential = { exchange: { audience: 'orders' } }
+  await world.startGateway({
+    routes: [
+      { path: '/api/*', upstream: world.upstream.url, access: 'authenticated', credential },
+      { path: '/*', static: './public', access: 'public' },
+    ],
+  })
+  const browser = await world.signedIn()
+  const shown = watch(world.provider.server)
+  expect((await browser.fetch('/api/echo')).status).toBe(200)
+  expect(shown.get(providerPaths.token)).toBe(new X509Certificate(client.cert).fingerprint256)
+  const exchange = world.provider.at(providerPaths.token).at(-1)
+  expect([exchange?.params.get('audience'), exchange?.params.get('client_id')]).toEqual(['orders', 'web-corp'])
+  const token =
+    world.upstream
+      .last()
+      .header('authorization')
+      ?.replace(/^Bearer /, '') ?? ''
+  const { fingerprint256 } = new X509Certificate(client.cert)
+  const thumbprint = Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')
+  expect(decodeJwt(token)).toMatchObject({ aud: 'orders', cnf: { 'x5t#S256': thumbprint } })
+})

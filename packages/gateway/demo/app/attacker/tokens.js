@@ -11,12 +11,20 @@ const CODE = /[?&#]code=([\w.~-]{16,})/g
 const AWS_KEY = /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g
 const RUN = /(?<![\w-])[\w-]{32,}(?![\w-])/g
 
+const JWK = /\{[^{}]*"kty"\s*:[^{}]*\}/g
+
+/** The numbers of a public key are for everybody, and open nothing. Those of a private key stay: that would be a find. */
+function withoutPublicParts(jwk) {
+  if (/"[dk]"\s*:/.test(jwk)) return jwk
+  return jwk.replace(/"(?:x|y|n)"\s*:\s*"[\w-]+"/g, ' ')
+}
+
 /**
  * @param {string} text
  * @returns {{ kind: string, value: string }[]} each distinct value once
  */
 export function findTokens(text) {
-  let rest = text.replace(/data:[\w/+.-]+;base64,[\w+/=]+/g, ' ')
+  let rest = text.replace(/data:[\w/+.-]+;base64,[\w+/=]+/g, ' ').replace(JWK, withoutPublicParts)
   const found = new Map()
 
   /** Notes every match that `accept` confirms, and blanks it. `accept` answers the kind and the value, or nothing. */

@@ -66,7 +66,7 @@ export class ModelProvider {
       for (const grant of this.grants) if (grant.previous === tokens.refreshToken) grant.unlucky = true
       return unavailable('socket hang up')
     }
-    return { name: 'model', refresh } as unknown as ProviderClient
+    return { name: 'model', config: { issuer: 'https://model.test' }, refresh } as unknown as ProviderClient
   }
 
   #redeem(token: string): Refresh {
