@@ -79,6 +79,10 @@ export function spawnGateway(file: string): Omit<GatewayProcess, 'configure'> {
   })
   // Its workers hold the same pipes: they are closed when all are gone.
   const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
+  // A test that runs out of time never comes to its `await using`.
+  const kill = () => void child.kill('SIGKILL')
+  process.once('exit', kill)
+  void ended.then(() => process.removeListener('exit', kill))
   const events = (name: string) => lines.filter(({ event }) => event === name)
   return {
     pid: child.pid ?? 0,
