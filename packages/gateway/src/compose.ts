@@ -18,7 +18,7 @@ import { createFormTokens } from './session/form-token.ts'
 import { createHandles } from './session/handle.ts'
 import { type KeyFileEvent, openKeyFile } from './session/key-file.ts'
 import { createLiveStreams } from './session/live-streams.ts'
-import { createSessions, type SessionEvent } from './session/sessions.ts'
+import { createSessions, type SessionEvent, type Sessions } from './session/sessions.ts'
 import type { Clock, EndReason, SessionId, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
 import { createSignals } from './signals/signals.ts'
@@ -66,19 +66,12 @@ export function createServices(parts: ServiceParts): Services {
     before !== undefined &&
     isDeepStrictEqual(before.config.session, config.session) &&
     isDeepStrictEqual(before.config.roles, config.roles)
-  const sessions = sameSessions
-    ? before.sessions
-    : createSessions({
-        store,
-        ring,
-        timeouts: config.session,
-        now,
-        rolesOf: (attributes) => rolesOf(config.roles, attributes),
-        onEvent: (event) => report(log, event),
-        onEnded: revocation.ended,
-        onEndedUnopened: parts.onEndedUnopened,
-        onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
-      })
+  const sessions = sameSessions ? before.sessions : openSessions(config, { ...parts, log, ring, revocation })
+  const sameLimits =
+    before !== undefined &&
+    isDeepStrictEqual(before.config.limits, config.limits) &&
+    before.config.basePath === config.basePath &&
+    before.config.defaultProvider === config.defaultProvider
   return {
     config,
     store,
@@ -86,11 +79,11 @@ export function createServices(parts: ServiceParts): Services {
     liveStreams: sameSessions
       ? before.liveStreams
       : createLiveStreams({
-          ...{ store, ring, now, sessions, log, before: before?.liveStreams },
+          ...{ store, ring, now, sessions, log, watched: before?.liveStreams.watched },
           timeouts: config.session,
           max: config.session.streams.max,
         }),
-    limits: createLimits({ config, now, log, handleOf: sessions.handleOf }),
+    limits: sameLimits ? before.limits : createLimits({ config, now, log, handleOf: createHandles(ring).handleOf }),
     providers,
     refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
     revocation,
@@ -110,6 +103,24 @@ export function createServices(parts: ServiceParts): Services {
     newTraceparent: before?.newTraceparent ?? createTraceparents(),
     readFile,
   }
+}
+
+/**
+ * Apart from what makes the services, so that what these functions hold on to is of one configuration only: each would hold
+ * the one before it otherwise, and that one its own.
+ */
+function openSessions(
+  { roles, session: timeouts }: Config,
+  parts: Pick<ServiceParts, 'store' | 'now' | 'onEndedUnopened'> & Pick<Services, 'log' | 'ring' | 'revocation'>,
+): Sessions {
+  const { store, now, onEndedUnopened, log, ring, revocation } = parts
+  return createSessions({
+    ...{ store, ring, timeouts, now, onEndedUnopened },
+    rolesOf: (attributes) => rolesOf(roles, attributes),
+    onEvent: (event) => report(log, event),
+    onEnded: revocation.ended,
+    onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
+  })
 }
 
 /** What it was told stays known, and its circuit open or shut, where nothing that concerns it has changed. */

@@ -56,8 +56,15 @@ async function alone(config: Config, reload: Reload): Promise<number> {
 /** The primary: see node/workers.ts. */
 async function together(count: number, config: Config, reload: Reload): Promise<number> {
   const log = createLog({ level: config.log.level, base: { pid: process.pid } })
-  const stopped = untilStopped()
-  const workers = await startWorkers({ count, files: reload.running.files, log })
+  let stopping = false
+  const stopped = untilStopped().then(() => {
+    stopping = true
+  })
+  const workers = await startWorkers({ count, files: reload.running.files, log }).catch((error: unknown) => {
+    // A signal to all of the group while they start: that ends them too, and is no failure.
+    if (!stopping) throw error
+  })
+  if (workers === undefined) return exit.ok
   const reloading = reloadOnChange({
     ...reload,
     log,
@@ -66,7 +73,7 @@ async function together(count: number, config: Config, reload: Reload): Promise<
       log.level = config.log.level
     },
   })
-  await stopped
+  await Promise.race([stopped, workers.gaveUp])
   // Somebody is in a hurry.
   const now = (signal: NodeJS.Signals) => {
     workers.kill()
@@ -79,7 +86,7 @@ async function together(count: number, config: Config, reload: Reload): Promise<
   await reloading.stop()
   const drained = await workers.stop()
   log.info({ event: 'stopped', drained }, 'coatcheck has stopped')
-  return drained ? exit.ok : exit.failed
+  return drained && stopping ? exit.ok : exit.failed
 }
 
 /** A worker: runs what the primary has read, and reads nothing itself. */

@@ -83,12 +83,19 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       open.get(key) ??
       new UpstreamPool({ ...(connections !== undefined && { connections }), ...settings }, { client, report })
     open.set(key, pool)
+    if (wanted?.has(key) === false) beginToClear()
     known.set(asked, pool)
     return pool
   }
 
   function keyOf(settings: PoolSettings): string {
     return JSON.stringify([client, settings])
+  }
+
+  /** Not at once: those that were decided a moment ago have yet to begin. */
+  function beginToClear(): void {
+    clearing ??= setInterval(clear, clearEvery)
+    clearing.unref()
   }
 
   /** A request under an older configuration may still be on its way, or have opened its upstream again. */
@@ -151,9 +158,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       client = chosen
       for (const asked of upstreams) if (typeof asked !== 'string') poolOf(asked)
       wanted = new Set(upstreams.map((asked) => keyOf(settingsOf(asked))))
-      // Not at once: those that were decided a moment ago have yet to begin.
-      clearing ??= setInterval(clear, clearEvery)
-      clearing.unref()
+      beginToClear()
     },
     async close() {
       clearInterval(clock)

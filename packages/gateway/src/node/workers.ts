@@ -11,6 +11,8 @@ export interface WorkersOptions {
   readonly count: number
   readonly files: Files
   readonly log: EventLog
+  /** Other times than the usual ones. */
+  readonly times?: Partial<Times>
 }
 
 export interface Workers {
@@ -23,10 +25,12 @@ export interface Workers {
   stop(): Promise<boolean>
   /** Ends all at once. */
   kill(): void
+  /** Resolves when no worker stays up: what watches this process can do more about it than another try. */
+  readonly gaveUp: Promise<void>
 }
 
 /** Milliseconds. */
-const times = {
+const usual = {
   /** Who lived for so long did not end by what ended it the last time. */
   steady: 10_000,
   firstPause: 250,
@@ -37,6 +41,13 @@ const times = {
   drain: 20_000,
   metrics: 1_000,
 }
+
+type Times = typeof usual
+
+/** Ends in a row, each soon after the start, after which a place counts as hopeless. */
+const tries = 5
+
+const silent: Fault = { message: 'the worker does not answer' }
 
 /** One place for a worker: the process in it may change. */
 interface Place {
@@ -50,6 +61,8 @@ interface Place {
   heard: ((fault: Fault | undefined) => void) | undefined
   /** The last change-over that it was asked for. */
   turn: Promise<unknown>
+  /** Until the next try. */
+  pause: NodeJS.Timeout | undefined
 }
 
 /**
@@ -61,16 +74,21 @@ interface Place {
  * kept-alive connections, and then all of their requests. It costs about 0.2 ms of CPU for each connection, none for a request.
  * @throws Error when the first worker can't start, with its message: then none is left
  */
-export async function startWorkers({ count, files, log }: WorkersOptions): Promise<Workers> {
+export async function startWorkers({ count, files, log, ...options }: WorkersOptions): Promise<Workers> {
+  const times = { ...usual, ...options.times }
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({ serialization: 'advanced' })
   const places = Array.from({ length: count }, (_, at): Place => {
-    return { number: at + 1, worker: undefined, running: 0, failures: 0, heard: undefined, turn: Promise.resolve() }
+    return { number: at + 1, ...empty, turn: Promise.resolve() }
   })
   const metrics = createMetricsOfAll(() => places.filter(({ running }) => running > 0).length)
   let order = newOrder(1, files)
   let state: 'starting' | 'running' | 'stopping' = 'starting'
   let allGone: () => void = () => {}
+  let giveUp: () => void = () => {}
+  const gaveUp = new Promise<void>((resolve) => {
+    giveUp = resolve
+  })
   let answering: Set<Place> | undefined
   let answered: () => void = () => {}
   let collecting: Promise<unknown> = Promise.resolve()
@@ -99,6 +117,9 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
     if (message.kind === 'waiting') send(worker, state === 'stopping' ? { kind: 'stop' } : { kind: 'run', order })
     else if (message.kind === 'ended') {
       for (const other of places) if (other.worker && other !== place) send(other.worker, message)
+    } else if (place.worker !== worker) {
+      // The last words of a dead one: what it says of itself is true no more, and its counts are in the sum already.
+      return
     } else if (message.kind === 'metrics') {
       metrics.told(place.number, message.values)
       stopWaiting(place)
@@ -129,7 +150,12 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
       metrics.crashed()
       log.error({ event: 'sys_crash', ...fields }, 'a worker crashed and is replaced')
     } else log.warn({ event: 'worker_ended', ...fields }, 'a worker ended and is replaced')
-    setTimeout(() => {
+    if (places.every(({ running, failures }) => running === 0 && failures >= tries)) {
+      log.error({ event: 'workers_gave_up' }, 'no worker stays up')
+      giveUp()
+      return
+    }
+    place.pause = setTimeout(() => {
       if (state === 'running') fork(place)
     }, pause)
   }
@@ -137,7 +163,7 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
   /** Resolves with what the worker says of the next configuration that it hears of; undefined: it runs. */
   async function verdict(place: Place): Promise<Fault | undefined> {
     const timer = new AbortController()
-    const silence = sleep(times.patience, { message: 'the worker does not answer' }, { ...timer, ref: false })
+    const silence = sleep(times.patience, silent, { signal: timer.signal, ref: false })
     try {
       const said = new Promise<Fault | undefined>((resolve) => {
         place.heard = resolve
@@ -156,18 +182,38 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
       if (place.worker === undefined || place.running === order.number) return undefined
       const said = verdict(place)
       send(place.worker, { kind: 'run', order })
-      return await said
+      const fault = await said
+      // It serves nobody either.
+      if (fault === silent) dismiss(place, fault)
+      return fault
     })
     place.turn = turn
     return turn
   }
 
-  /** The first one could change over: who can't is broken in itself. It drains, and another takes its place. */
+  /** Another one could change over: who can't is broken in itself. */
   async function bringAlong(place: Place): Promise<void> {
     const fault = await changeOver(place)
-    if (fault === undefined || place.worker === undefined) return
-    log.error({ event: 'worker_failed', worker: place.number, reason: fault.message }, 'it is replaced')
-    send(place.worker, { kind: 'stop' })
+    if (fault !== undefined && fault !== silent) dismiss(place, fault)
+  }
+
+  /** It drains, and another takes its place. One that is stuck is killed: it must not serve what was taken back. */
+  function dismiss({ number, worker }: Place, { message }: Fault): void {
+    if (worker === undefined) return
+    log.error({ event: 'worker_failed', worker: number, reason: message }, 'it is replaced')
+    send(worker, { kind: 'stop' })
+    setTimeout(() => worker.process.kill('SIGKILL'), times.drain).unref()
+  }
+
+  /** Asks one after the other until one has tried; undefined: it runs, or nobody is up who could have said. */
+  async function tryOut(): Promise<Fault | undefined> {
+    for (const place of places) {
+      if (place.running === 0) continue
+      const fault = await changeOver(place)
+      // One that ended in between has not tried.
+      if (fault !== undefined || place.running === order.number) return fault
+    }
+    return undefined
   }
 
   /** Asks all who run, waits for a moment, and answers with what is known: of a stuck one, what it told before. */
@@ -194,13 +240,19 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
     return await said
   }
 
-  function kill(): void {
+  function beginToStop(): void {
     state = 'stopping'
+    // Else the process would live on until the next try.
+    for (const { pause } of places) clearTimeout(pause)
+  }
+
+  function kill(): void {
+    beginToStop()
     for (const { worker } of places) worker?.process.kill('SIGKILL')
   }
 
   async function stop(): Promise<boolean> {
-    state = 'stopping'
+    beginToStop()
     if (places.every(({ worker }) => worker === undefined)) return true
     const gone = new Promise<boolean>((resolve) => {
       allGone = () => resolve(true)
@@ -234,20 +286,24 @@ export async function startWorkers({ count, files, log }: WorkersOptions): Promi
     async reload(files) {
       const before = order
       order = newOrder(before.number + 1, files)
-      const [first, ...rest] = places.filter(({ running }) => running > 0)
-      const fault = first && (await changeOver(first))
-      if (fault !== undefined) {
-        // Under a number of its own: who started meanwhile with the refused one hears of it.
-        order = { ...before, number: order.number + 1 }
-        if (first) first.running = order.number
-        throw Object.assign(new Error(fault.message), { stack: fault.stack })
+      const fault = await tryOut()
+      if (fault === undefined) {
+        await Promise.all(places.filter(({ running }) => running > 0).map(bringAlong))
+        return
       }
-      await Promise.all(rest.map(bringAlong))
+      // Under a number of its own: who started meanwhile with the refused one, or still is at it, changes back.
+      const refused = order.number
+      order = { ...before, number: refused + 1 }
+      await Promise.all(places.filter(({ running }) => running === refused).map(bringAlong))
+      throw Object.assign(new Error(fault.message), { stack: fault.stack })
     },
     stop,
     kill,
+    gaveUp,
   }
 }
+
+const empty = { worker: undefined, running: 0, failures: 0, heard: undefined, pause: undefined } as const
 
 function newOrder(number: number, files: Files): Order {
   // Fresh ones with each configuration: tickets of a certificate that was taken back resume nothing.

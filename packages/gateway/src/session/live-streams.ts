@@ -29,8 +29,8 @@ export interface LiveStreamsOptions {
   readonly now: Clock
   readonly sessions: Pick<Sessions, 'end' | 'handleOf' | 'lastSeenAt'>
   readonly log: EventLog
-  /** Whose streams these will be once it is told so. */
-  readonly before?: LiveStreams | undefined
+  /** Of whose streams these will be, once it is told so. */
+  readonly watched?: Map<SessionId, Watched> | undefined
 }
 
 /** How often each session with streams is looked at, in milliseconds: what ends it anywhere is seen here within a second. */
@@ -43,7 +43,7 @@ const lookEvery = { peeking: 250, reading: 750 }
  */
 export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
   const { store, timeouts, max, now, sessions, log } = options
-  const watched = options.before?.watched ?? new Map<SessionId, Watched>()
+  const watched = options.watched ?? new Map<SessionId, Watched>()
   const rows = createRows(options)
   const watch = createWatch({ rows, store, timeouts, now, sessions, log, forget })
   let timer: NodeJS.Timeout | undefined

@@ -15,6 +15,7 @@ export interface MetricsOfAll {
 export function createMetricsOfAll(workers: () => number): MetricsOfAll {
   const known = new Map<number, MetricValues>()
   let past: MetricValues[] = []
+  let last: Promise<unknown> = Promise.resolve()
   const own = new Registry()
   const registers = [own]
   const crashes = new Counter({
@@ -31,6 +32,13 @@ export function createMetricsOfAll(workers: () => number): MetricsOfAll {
     },
   })
 
+  async function sumUp(): Promise<string> {
+    const all = [...known.values(), ...past, await own.getMetricsAsJSON()]
+    // A worker that crashes for a year is still one row.
+    past = [await AggregatorRegistry.aggregate(past.splice(0)).getMetricsAsJSON(), ...past]
+    return await AggregatorRegistry.aggregate(all as object[]).metrics()
+  }
+
   return {
     told: (process, values) => void known.set(process, values),
     gone(process) {
@@ -39,11 +47,11 @@ export function createMetricsOfAll(workers: () => number): MetricsOfAll {
       if (counters) past.push(counters)
     },
     crashed: () => crashes.inc(),
-    async text() {
-      const all = [...known.values(), ...past, await own.getMetricsAsJSON()]
-      // A worker that crashes for a year is still one row.
-      past = [await AggregatorRegistry.aggregate(past.splice(0)).getMetricsAsJSON(), ...past]
-      return await AggregatorRegistry.aggregate(all as object[]).metrics()
+    text() {
+      // In turn: the row of the past is away while it is made anew, and a second scrape would see the counters fall.
+      const text = last.then(sumUp)
+      last = text.catch(() => {})
+      return text
     },
   }
 }
