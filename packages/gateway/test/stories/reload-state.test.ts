@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { ConfigInput } from '../../../testkit/src/config.ts'
 import { startUpstream } from '../../../testkit/src/upstream.ts'
@@ -121,6 +123,34 @@ test('RL4 a configuration that can not be put in force changes nothing', async (
   const next = { ...config, routes: [], listen: { ...config.listen, tls } }
   await expect(world.gateway.reload({ config: next, readFile })).rejects.toThrow('the disk is gone')
   expect((await ada.fetch('/api/echo')).status).toBe(200)
+})
+
+test('RL4 MO2 what was counted against a limit stays counted', async () => {
+  await using world = await createWorld({ config: { limits: { signIn: { requests: 2, per: '1m' } } } })
+  const signIn = async () => (await world.browser().visit('/auth/login', { follow: false })).status
+  expect([await signIn(), await signIn(), await signIn()]).toEqual([303, 303, 429])
+  await world.reloadGateway({ session: { idle: '20m' } })
+  expect(await signIn()).toBe(429)
+  await world.reloadGateway({ limits: { signIn: { requests: 3, per: '1m' } } })
+  expect(await signIn()).toBe(303)
+})
+
+test('RL4 a configuration that nothing is done under any more is let go of, however many there were', async () => {
+  await using world = await createWorld()
+  const ada = await world.signedIn()
+  const configurations: WeakRef<object>[] = []
+  for (let minutes = 21; minutes <= 26; minutes++) {
+    await world.reloadGateway({ session: { idle: `${minutes}m` } })
+    configurations.push(new WeakRef(world.config))
+    expect((await ada.fetch('/api/echo')).status).toBe(200)
+  }
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  const kept = () => {
+    collectGarbage()
+    return configurations.slice(0, -2).filter((one) => one.deref() !== undefined).length
+  }
+  await expect.poll(kept, { timeout: 5_000, interval: 50 }).toBe(0)
 })
 
 test('RL4 Shared Signals are polled as the new configuration says', async () => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -302,3 +302,31 @@ test('WK2 what keeps a worker from starting is said once, with exit 1; nothing i
   expect(gateway.errors).toContain('EADDRINUSE')
   expect(gateway.events('sys_crash')).toEqual([])
 })
+
+test('WK2 SIGTERM to all of the group while workers start is no failure: exit 0', async () => {
+  await using world = await worldOfWorkers()
+  await world.stopGateway()
+  const file = join(world.folder, 'coatcheck.yaml')
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...two }))
+  await using gateway = spawnGateway(file)
+  const children = () =>
+    readFileSync(`/proc/${gateway.pid}/task/${gateway.pid}/children`, 'utf8').split(' ').filter(Boolean)
+  // The first one serves, and the second begins.
+  await gateway.until('started')
+  await expect.poll(() => children().length, { timeout: 10_000, interval: 1 }).toBe(2)
+  gateway.signal('SIGTERM')
+  for (const pid of children()) process.kill(Number(pid), 'SIGTERM')
+  expect(await gateway.ended).toBe(0)
+  expect(gateway.errors).toBe('')
+})
+
+test('WK2 where no worker can start any more, it is tried five times, and all of it ends with exit 1', async () => {
+  await using world = await worldOfWorkers()
+  await using gateway = await startGatewayProcess(world, two)
+  // Those that run have read it.
+  writeFileSync(join(world.folder, 'coatcheck.keys'), '{}')
+  for (const pid of gateway.workers) process.kill(pid, 'SIGKILL')
+  expect(await gateway.ended).toBe(1)
+  expect(gateway.events('worker_failed').at(-1)?.reason).toContain('not a key ring')
+  expect(gateway.events('workers_gave_up')).toHaveLength(1)
+}, 40_000)
