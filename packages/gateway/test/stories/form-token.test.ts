@@ -160,6 +160,7 @@ describe('CS4 whose token it is', () => {
     const before = await tokenOf(bob)
     await bob.fetch('/auth/logout', { method: 'POST' })
     await world.signedIn({ as: 'bob', browser: 'bob' })
+    const good = await tokenOf(bob)
     const wrong = [
       before,
       await tokenOf(eve),
@@ -167,7 +168,7 @@ describe('CS4 whose token it is', () => {
       '',
       'x',
       '1',
-      `${(await tokenOf(bob)).slice(0, -1)}_`,
+      `${good.slice(0, -1)}${good.endsWith('_') ? 'A' : '_'}`,
     ]
     for (const csrf_token of wrong) {
       const page = await post(world, bob, { a: '1', csrf_token })
