@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /** Tests that drive a whole world: a real provider, the gateway, browsers with cookie jars. */
@@ -8,6 +9,8 @@ const e2e = ['packages/*/test/e2e/**/*.test.ts']
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Vitest leaves one core free for itself: on two cores that is one file after the other, and twice the time.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 15_000,
     hookTimeout: 15_000,
     projects: [

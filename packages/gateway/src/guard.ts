@@ -172,7 +172,9 @@ export function createGuard(services: Services): Guard {
     if (opened.kind !== 'live') {
       if (opened.kind === 'unknown' && request.cookie !== undefined) limits.missed(request, true)
       if (navigation) return endpoints.signInPage(request)
-      throw new Refusal(opened.kind === 'ended' ? 'session_expired' : 'login_required')
+      if (opened.kind === 'ended') throw new Refusal('session_expired', { cause: `it ended: ${opened.reason}` })
+      const cause = request.cookie === undefined ? 'no session cookie' : 'the session cookie is of no session'
+      throw new Refusal('login_required', { cause })
     }
     if (navigation) checkCsrf(route, request)
     const { session } = opened

@@ -6,7 +6,14 @@ export interface Leak {
   readonly where: string
 }
 
-/** Where any of the tokens, whole or in a recognisable form, came to the browser: in an address, a header or a body. */
+/** Shorter texts stand in random values by chance: `..` is `Li4` in base64, once in some 262,144 places. */
+const shortestCanary = 8
+
+/**
+ * Where any of the tokens, whole or in a recognisable form, came to the browser: in an address, a header or a body.
+ *
+ * @throws RangeError for a token that is too short to be told from chance.
+ */
 export function findLeaks(seen: readonly Exchange[], tokens: Iterable<string>): Leak[] {
   const needles = [...tokens].map((token) => ({ token, forms: formsOf(token) }))
   return seen.flatMap((exchange) =>
@@ -26,8 +33,13 @@ function placesOf({ url, rawHeaders, body }: Exchange): Array<[place: string, te
   ]
 }
 
-/** The token, percent-encoded, in base64 and base64url, and of a JWT its claims and its signature on their own. */
+/**
+ * The token, percent-encoded, in base64 and base64url, and of a JWT its claims and its signature on their own.
+ *
+ * @throws RangeError for a token that is too short to be told from chance.
+ */
 export function formsOf(token: string): string[] {
+  if (!isCanary(token)) throw new RangeError(`'${token}' is too short to be looked for: chance alone writes it.`)
   const bytes = Buffer.from(token)
   const [, claims, signature] = token.startsWith('eyJ') ? token.split('.') : []
   const forms = [
@@ -38,5 +50,8 @@ export function formsOf(token: string): string[] {
   ]
   if (claims) forms.push(claims)
   if (signature) forms.push(signature)
-  return [...new Set(forms)]
+  return [...new Set(forms)].filter(isCanary)
 }
+
+/** Whether a text is long enough that finding it is a leak and not chance. */
+export const isCanary = (text: string): boolean => text.length >= shortestCanary

@@ -2,6 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, formPage, json, metadata, problem, redirect, reply } from './answers.ts'
+import { isCanary } from './canaries.ts'
 import { type HostileAlgorithm, hostileKeys, type PublicKey } from './hostile-keys.ts'
 import { closeServer, listen } from './listen.ts'
 import { type JwtTwists, signJwt, type Twists } from './twists.ts'
@@ -30,6 +31,7 @@ export interface HostileProvider extends AsyncDisposable {
   readonly refreshes: number
   /** Its public keys, as it publishes them without `twist.jwks`. */
   readonly keys: Readonly<Record<HostileAlgorithm, PublicKey>>
+  /** Those that can be looked for; a twisted token such as `..` is none. */
   readonly issuedTokens: Set<string>
   /** Plays the user: takes the authorization URL, returns the callback URL of a plain answer, whatever mode was asked for. */
   authorizeRedirect(authorizationUrl: string): string
@@ -164,7 +166,8 @@ export async function startHostileProvider(options: HostileProviderOptions): Pro
     const id_token = twist.noIdToken ? undefined : await signJwt(claims, keys, twist)
     const refresh_token = grant && randomBytes(24).toString('base64url')
     if (grant && refresh_token) grants.set(refresh_token, grant)
-    for (const issued of [access_token, id_token, refresh_token]) if (issued) issuedTokens.add(issued)
+    for (const issued of [access_token, id_token, refresh_token])
+      if (issued && isCanary(issued)) issuedTokens.add(issued)
     const answer = { access_token, token_type: 'Bearer', expires_in: 300, id_token, refresh_token }
     return json({ ...answer, ...twist.tokenAnswer })
   }

@@ -3,9 +3,10 @@ import type { ExchangeConfig } from '../config/schema.ts'
 import type { Tokens } from '../session/record.ts'
 import { bindingOf, bindsTokens, withProof } from './dpop-binding.ts'
 import { newDpopKey } from './dpop-key.ts'
-import { isProviderBroken, reasonOf } from './faults.ts'
+import { isProviderBroken } from './faults.ts'
 import type { ProviderLink } from './provider-link.ts'
 import { lifetime } from './token-requests.ts'
+import { unquoted } from './unquoted.ts'
 
 /** A token for one upstream. */
 export interface ExchangedToken {
@@ -72,7 +73,7 @@ export async function exchange(
     }
     return { kind: 'usable', token }
   } catch (cause) {
-    return { kind: kindOf(cause), cause: withoutTokens(cause, tokens) }
+    return { kind: kindOf(cause), cause: unquoted(cause, [tokens.accessToken, tokens.idToken, tokens.refreshToken]) }
   }
 }
 
@@ -97,18 +98,6 @@ function checkScope(granted: string | undefined, asked: string | undefined): voi
   const more = granted.split(' ').filter((scope) => scope !== '' && !allowed.has(scope))
   if (more.length > 0) throw new Error(`what was issued has scopes that were not asked for: ${more.join(' ')}`)
 }
-
-/** What is said of a cause goes to the log, and a provider may quote the token that it was shown. */
-function withoutTokens(cause: unknown, { accessToken, idToken, refreshToken = '' }: Tokens): unknown {
-  const said = reasonOf(cause)
-  const pieces = [accessToken, idToken, refreshToken].flatMap((token) => token.split('.'))
-  if (!pieces.some((piece) => piece.length >= leastPiece && said.includes(piece))) return cause
-  const code = cause instanceof oauth.ResponseBodyError && /^[a-z_]{1,40}$/.test(cause.error) ? cause.error : 'an error'
-  return new Error(`the provider answered ${code}; what it says of it repeats a token`)
-}
-
-/** Shorter ones are found in other words. */
-const leastPiece = 12
 
 /** @see RFC 8693 §2.2.2: a subject token that is no good is `invalid_request`; others say `invalid_grant` or `invalid_token` */
 function kindOf(error: unknown): Exclude<Exchanged['kind'], 'usable' | 'login-required'> {

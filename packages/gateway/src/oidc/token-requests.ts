@@ -10,6 +10,7 @@ import { checkIdToken } from './id-token.ts'
 import type { PendingLogin } from './pending-login.ts'
 import type { ProviderLink } from './provider-link.ts'
 import { checkRefreshedIdToken, signInOf, signInTold } from './refreshed-id-token.ts'
+import { unquoted } from './unquoted.ts'
 import { userInfo } from './user-info.ts'
 
 /** A callback that passed every check that can be made before the code is redeemed. */
@@ -62,6 +63,8 @@ export async function redeem(
       ...(login.stepUp?.maxAge !== undefined && { maxAge: login.stepUp.maxAge }),
     })
     return { answer, response }
+  }).catch((cause: unknown) => {
+    throw unquoted(cause, [parameters.get('code'), login.verifier, login.nonce])
   })
   const dpopKey = bindingOf(link, answer, login.dpopKey)
   // TLS would do in the code flow (OpenID Connect Core §3.1.3.7, rule 6); the signature also holds when TLS did not.
@@ -112,7 +115,8 @@ export async function refresh(
     const user = await claimsNow(link, { idClaims, accessToken: answer.access_token, dpopKey, sub }, wantedClaims)
     const next = tokensOf(answer, { idToken, dpopKey, now: now(), before: tokens })
     return { kind: 'usable', tokens: { ...next, signIn: signInOf(tokens) }, ...(user && { user }) }
-  } catch (cause) {
+  } catch (error) {
+    const cause = unquoted(error, [tokens.refreshToken, tokens.accessToken, tokens.idToken])
     return { kind: endsSession(cause) ? 'login-required' : 'provider-unavailable', cause }
   }
 }

@@ -1,9 +1,10 @@
 /// <reference lib="dom" />
 import { createServer } from 'node:http'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launchChromium } from '../../../testkit/src/chromium.ts'
 import { closeServer, listen } from '../../../testkit/src/listen.ts'
+import type { World } from '../../../testkit/src/world.ts'
 import { liveWorld, startSocketUpstream } from '../stories/sockets.ts'
 
 /* WebSockets and event streams in a real Chromium: its own handshake, its own Origin, its own SameSite. */
@@ -25,6 +26,14 @@ const tryToOpen = (page: Page, url: string) =>
     url,
   )
 
+async function signedInPage(context: BrowserContext, { origin }: World): Promise<Page> {
+  const page = await context.newPage()
+  await page.goto(`${origin}/auth/login?return_to=/`)
+  await page.locator('button[value=ada]').click()
+  await page.waitForURL(`${origin}/`)
+  return page
+}
+
 test('CS5 a page of another site, in the browser of a signed-in user, opens no WebSocket; the application’s own does', async () => {
   await using upstream = await startSocketUpstream()
   await using world = await liveWorld(upstream)
@@ -34,10 +43,7 @@ test('CS5 a page of another site, in the browser of a signed-in user, opens no W
   const port = await listen(elsewhere)
   const context = await chromium.newContext()
   try {
-    const page = await context.newPage()
-    await page.goto(`${world.origin}/auth/login?return_to=/`)
-    await page.locator('button[value=ada]').click()
-    await page.waitForURL(`${world.origin}/`)
+    const page = await signedInPage(context, world)
     const address = `${world.origin.replace('http', 'ws')}/live`
     expect(await tryToOpen(page, address)).toBe('open')
     expect(upstream.handshakes).toHaveLength(1)
@@ -59,10 +65,7 @@ test('LO1 the page’s WebSocket is closed with 4401 and its EventSource says wh
   await using world = await liveWorld(upstream)
   const context = await chromium.newContext()
   try {
-    const page = await context.newPage()
-    await page.goto(`${world.origin}/auth/login?return_to=/`)
-    await page.locator('button[value=ada]').click()
-    await page.waitForURL(`${world.origin}/`)
+    const page = await signedInPage(context, world)
     await page.evaluate(async () => {
       const heard: unknown[] = []
       Object.assign(window, { heard })

@@ -286,6 +286,29 @@ describe('what the log holds', () => {
     }
   })
 
+  test('LG2 a provider that repeats a code or a token in its complaint: the log tells its error, and repeats nothing', async () => {
+    await using world = await createWorld({ config: { session: { idle: '10h' } } })
+    const { provider } = world
+    const user = await world.signedIn()
+    world.clock.advance(2 * 3600_000)
+    for (const where of ['error', 'error_description']) {
+      const complaint = {
+        toJSON: () => ({
+          ...{ error: 'invalid_scope', error_description: 'no' },
+          [where]: `not good: ${[...provider.issuedCodes, ...provider.issuedTokens].join(' ')}`,
+        }),
+      }
+      const undo = provider.failAs(400, complaint, providerPaths.token)
+      expect((await world.browser(where).signIn({ as: 'bob' })).status).toBe(400)
+      expect((await user.fetch('/api/echo')).status).toBeGreaterThanOrEqual(400)
+      undo()
+    }
+    const log = world.log.text()
+    expect(log).toContain('the provider answered invalid_scope')
+    for (const secret of [...provider.issuedCodes, ...provider.issuedTokens])
+      for (const form of formsOf(secret)) expect(log).not.toContain(form)
+  })
+
   test('LG3 CR, LF and control characters in path, User-Agent, X-Request-Id and everything else forge no line', async () => {
     await using world = await createWorld()
     const bob = await wireUser(world, 'bob')

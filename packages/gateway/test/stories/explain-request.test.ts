@@ -89,12 +89,24 @@ describe('explain --request', () => {
     const ada = await world.signedIn()
     await ada.fetch('/api/slow/x')
     const limited = await ada.fetch('/api/slow/x')
-    const anonymous =
-      '  session  needed: a navigation without one goes to sign-in, a script gets 401 login_required\n           refused\n'
+    const anonymous = (why: string) =>
+      `  session  needed: a navigation without one goes to sign-in, a script gets 401 login_required\n           refused: ${why}\n`
+    const former = await world.signedIn({ browser: 'former' })
+    const cookie = former.cookies()[0]?.cookieString() ?? ''
+    await former.fetch('/auth/logout', { method: 'POST' })
     const unproved = { headers: { cookie: '__Host-Http-session=forged' } }
     const rows = [
-      [await nobody.fetch('/api/echo'), anonymous, '401 login_required'],
-      [await world.browser('forger').fetch('/api/echo', unproved), anonymous, '401 login_required'],
+      [await nobody.fetch('/api/echo'), anonymous('no session cookie'), '401 login_required'],
+      [
+        await world.browser('forger').fetch('/api/echo', unproved),
+        anonymous('the session cookie is of no session'),
+        '401 login_required',
+      ],
+      [
+        await world.browser('forger').fetch('/api/echo', { headers: { cookie } }),
+        anonymous('it ended: logout'),
+        '401 session_expired',
+      ],
       [await ada.fetch('/nowhere'), '  route    refused\n', '404 not_found'],
       [await ada.fetch('/api/admin/x', { method: 'DELETE' }), '  method   refused\n', '405 method_not_allowed'],
       [await ada.fetch('/api/echo', { csrf: false }), '  csrf     header: ', '403 csrf_rejected'],
@@ -114,12 +126,9 @@ describe('explain --request', () => {
       expect(stdout).toContain(`  answer   ${answer}\n`)
     }
     // What was not proved names nobody.
-    for (const { session, code } of world.log.lines.filter(({ decision }) => decision === 'refused'))
-      expect([code, session !== undefined]).toEqual([
-        code,
-        ['too_many_requests', 'upstream_unavailable'].includes(String(code)) ||
-          (code === 'bad_request' && session !== undefined),
-      ])
+    const proved = ['/api/slow/x', '/dead/x', '/auth/sessions']
+    for (const { session, path } of world.log.lines.filter(({ decision }) => decision === 'refused'))
+      expect([path, session !== undefined]).toEqual([path, proved.includes(String(path))])
     await refusalOf(openSocket(world, nobody))
     const socket = world.log.lines.find(({ decision, path }) => decision === 'refused' && path === '/live')
     expect((await explainId(world, String(socket?.requestId))).stdout).toContain(

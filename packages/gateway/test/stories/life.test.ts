@@ -54,7 +54,14 @@ const call = ({ other }: Real, browser: Browser, second: boolean) =>
 class SignIn extends Step {
   async run(model: Model, { world }: Real) {
     const one = this.one(model)
-    await world.signedIn({ browser: one.name, as: one.user })
+    const browser = world.browser(one.name)
+    const page = await browser.signIn({ as: one.user })
+    // This provider has one grant for a user and a client: the refresh token of a session that ended a moment ago takes the
+    // code of the next one along when it is revoked. The person presses the button once more.
+    const reason = () => String(world.log.events('authn_login_fail').at(-1)?.reason)
+    if (page.status === 400 && reason().includes('invalid_grant'))
+      await world.signedIn({ browser: one.name, as: one.user })
+    else expect(page.status).toBeLessThan(400)
     Object.assign(one, { alive: true, signedInAt: model.now, seenAt: model.now })
   }
 }

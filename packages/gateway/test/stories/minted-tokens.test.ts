@@ -13,6 +13,7 @@ import { describe, expect, test } from 'vitest'
 import { findLeaks } from '../../../testkit/src/canaries.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
 import { rotateKeyFile } from '../../src/session/key-rotation.ts'
+import { expectTokenForProvenProxyOnly } from './asked-token.ts'
 import { openSocket, startSocketUpstream } from './sockets.ts'
 import { ofGateway, verifyingUpstream } from './verifying-upstream.ts'
 
@@ -346,22 +347,7 @@ describe('PX7 encrypted for its reader', () => {
 describe('PX7 wherever the request goes', () => {
   test('PX7 RB1 forward-auth: handed to a proxy that proves itself, and to nobody else', async () => {
     await using world = await mintWorld()
-    const browser = await world.signedIn()
-    const ask = (proof: Record<string, string>, uri: string) =>
-      browser.fetch('/auth/forward', {
-        headers: {
-          ...proof,
-          'x-forwarded-method': 'GET',
-          'x-forwarded-uri': uri,
-          'x-forwarded-host': new URL(world.origin).host,
-          'x-forwarded-proto': 'http',
-        },
-      })
-    const given = await ask({ 'sec-coatcheck-forward': '1' }, '/asked/x')
-    expect(decodeJwt(given.header('authorization')?.slice(7) ?? '')).toMatchObject({ aud: 'orders', sub: 'ada' })
-    for (const withheld of [await ask({}, '/asked/x'), await ask({ 'sec-coatcheck-forward': '1' }, '/orders/x')]) {
-      expect([withheld.status, withheld.header('authorization')]).toEqual([200, undefined])
-    }
+    await expectTokenForProvenProxyOnly(world)
   })
 
   test('PX7 PX10 the handshake of a WebSocket and an event stream carry the token', async () => {

@@ -4,6 +4,7 @@ import { findLeaks } from '../../../testkit/src/canaries.ts'
 import { type ProviderRequest, providerPaths } from '../../../testkit/src/provider-api.ts'
 import { type ExchangeRules, exchangeGrant } from '../../../testkit/src/token-exchange.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
+import { expectTokenForProvenProxyOnly } from './asked-token.ts'
 import { keyClient } from './client-key.ts'
 import { openSocket, startSocketUpstream } from './sockets.ts'
 import { ofProvider, verifyingUpstream } from './verifying-upstream.ts'
@@ -426,22 +427,7 @@ describe('PX7 wherever the request goes', () => {
 
   test('PX7 RB1 forward-auth: handed to a proxy that proves itself, and to nobody else', async () => {
     await using world = await exchangeWorld()
-    const browser = await world.signedIn()
-    const ask = (proof: Record<string, string>, uri: string) =>
-      browser.fetch('/auth/forward', {
-        headers: {
-          ...proof,
-          'x-forwarded-method': 'GET',
-          'x-forwarded-uri': uri,
-          'x-forwarded-host': new URL(world.origin).host,
-          'x-forwarded-proto': 'http',
-        },
-      })
-    const given = await ask({ 'sec-coatcheck-forward': '1' }, '/asked/x')
-    expect(decodeJwt(given.header('authorization')?.slice(7) ?? '')).toMatchObject({ aud: 'orders', sub: 'ada' })
-    for (const withheld of [await ask({}, '/asked/x'), await ask({ 'sec-coatcheck-forward': '1' }, '/orders/x')]) {
-      expect([withheld.status, withheld.header('authorization')]).toEqual([200, undefined])
-    }
+    await expectTokenForProvenProxyOnly(world)
   })
 
   test('PX7 AR1 with private_key_jwt the exchange carries an assertion of its own', async () => {
