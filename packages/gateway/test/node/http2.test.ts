@@ -282,7 +282,7 @@ describe('an answer', () => {
     const held = written
     expect(held).toBeLessThan(32 * 1024 * 1024)
     download.resume()
-    await expect.poll(() => written, { timeout: 5000 }).toBeGreaterThan(held)
+    await expect.poll(() => written).toBeGreaterThan(held)
     // The events go on beside it.
     expect(events.closed).toBe(false)
   })
@@ -615,7 +615,7 @@ describe('what nghttp2 refuses below us', () => {
     }
     socket.write(Buffer.concat(pieces))
     // GOAWAY
-    await expect.poll(() => received, { timeout: 10_000 }).toContain('0000080700')
+    await expect.poll(() => received).toContain('0000080700')
     await pause(100)
     expect(decided).toBeLessThan(2000)
     socket.destroy()

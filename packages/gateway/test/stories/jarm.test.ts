@@ -168,7 +168,7 @@ test('IT4 JARM: keys are looked up for browsers with a sign-in under way only, a
   hostile.twist({ answer: { '/jwks': { status: 500, body: '' } } })
   expectErrorPage(await hostile.signIn(), 503, 'provider_unavailable')
   hostile.twist({})
-  await expect.poll(async () => (await hostile.signIn()).status, { timeout: 5000, interval: 200 }).toBe(200)
+  await expect.poll(async () => (await hostile.signIn()).status, { interval: 200 }).toBe(200)
 })
 
 test('CB1 JARM: only the algorithms that discovery offers for responses are taken; without a word, RS256', async () => {

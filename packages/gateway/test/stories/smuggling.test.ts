@@ -305,13 +305,13 @@ test('PX6 an upgrade is ignored: h2c and WebSocket stay HTTP/1.1, and nothing be
   for (const behind of [smuggledBy(bob), 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '\x81\x85\0\0\0\0hello']) {
     const wire = await openWire(
       world.port,
-      `GET /api/slow?ms=50 HTTP/1.1\r\n${bob.own}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`,
+      `GET /api/slow?ms=500 HTTP/1.1\r\n${bob.own}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`,
     )
     await expect.poll(() => world.upstream.open).toBe(1)
     wire.socket.write(behind, 'latin1')
     expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 200'])
   }
-  expect(new Set(targets(world))).toEqual(new Set(['GET /echo', 'GET /slow?ms=50']))
+  expect(new Set(targets(world))).toEqual(new Set(['GET /echo', 'GET /slow?ms=500']))
 })
 
 test('PX6 behind "Connection: close" nothing is a request, and the answer before it is not lost', async () => {

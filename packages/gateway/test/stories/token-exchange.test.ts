@@ -279,7 +279,7 @@ describe('PX7 when the provider will not', () => {
     world.clock.advance(6 * minute)
     expect((await browser.fetch('/orders/echo')).json()).toMatchObject({ code: 'provider_unavailable' })
     up()
-    await expect.poll(async () => (await browser.fetch('/stock/echo')).status, { timeout: 5000 }).toBe(200)
+    await expect.poll(async () => (await browser.fetch('/stock/echo')).status).toBe(200)
     expect((await browser.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
   })
 
