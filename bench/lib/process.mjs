@@ -56,6 +56,15 @@ export function start(command, args, { core, log, env = {}, cwd } = {}) {
   return handle
 }
 
+/** The same command, allowed to have so many files and sockets open; only root may lift its own limit. */
+export function withFiles(count, command) {
+  const [soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')).slice(1)
+  if (Number(soft) >= count) return command
+  if (Number(hard) < count && process.getuid() !== 0)
+    throw new Error(`allow ${count} open files first: ulimit -n ${count}`)
+  return ['prlimit', `--nofile=${count}:${Math.max(count, Number(hard))}`, ...command]
+}
+
 export async function stopAll() {
   await Promise.all([...live].map((handle) => handle.stop()))
 }
