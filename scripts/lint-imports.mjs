@@ -16,20 +16,10 @@ export const layers = [
   { name: 'guard and endpoints', members: [], rest: true },
   {
     name: 'rooms',
-    members: [
-      'session/',
-      'oidc/',
-      'access/',
-      'upstream/',
-      'watch/',
-      'providers/',
-      'identity/',
-      'device/',
-      'signals/',
-      'limits/',
-    ],
+    members: ['session/', 'oidc/', 'access/', 'upstream/', 'watch/', 'identity/', 'device/', 'signals/', 'limits/'],
   },
   { name: 'configuration', members: ['config/'] },
+  { name: 'kinds of providers', members: ['providers/'] },
   { name: 'protocol', members: ['protocol/'] },
   { name: 'vocabulary', members: ['errors.ts', 'decision.ts', 'event-log.ts'] },
 ]

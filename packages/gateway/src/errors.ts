@@ -156,6 +156,8 @@ export type ErrorCode = keyof typeof errors
 export interface RefusalOptions {
   /** For the log only. */
   readonly cause?: unknown
+  /** For the person, in place of the table's hint: words of ours, never of somebody else. */
+  readonly advice?: string
   /** Members added to the problem document, such as `loginUrl`. */
   readonly members?: Readonly<Record<string, string>>
   /** Values of Set-Cookie: what the browser should forget with the refusal. */

@@ -56,7 +56,7 @@ export interface ProviderClientOptions extends ProviderLinkOptions {
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
   const { config, decidingClaims, name, now, signalClaims = [] } = options
-  const needed = wanted(decidingClaims)
+  const needed = wanted(decidingClaims, config)
   const link = createProviderLink(options)
   const { keys, metadata } = link
 

@@ -11,6 +11,8 @@ export function errorPage(
   code: ErrorCode,
   options: {
     readonly requestId?: string
+    /** In place of the hint of the error table. */
+    readonly advice?: string
     readonly retryHref?: string
     readonly refresh?: string
     readonly headers?: readonly string[]
@@ -31,7 +33,7 @@ export function errorPage(
 <p class="stub" aria-hidden="true">${status}</p>
 <div class="text">
 <h1>${escapeHtml(title)}</h1>
-<p>${escapeHtml(forPeople[code] ?? hint)}</p>
+<p>${escapeHtml(options.advice ?? forPeople[code] ?? hint)}</p>
 <p>${retry}<a href="/">Go to the start page</a></p>
 <p class="small">Code <code>${code}</code>${request}</p>
 </div>
