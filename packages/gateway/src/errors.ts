@@ -27,6 +27,16 @@ export const errors = {
     title: 'Sign-in was refused',
     hint: 'The identity provider refused the sign-in, or what it sent could not be trusted. Start again.',
   },
+  password_rejected: {
+    status: 400,
+    title: 'Password refused',
+    hint: 'The member reason says why the user pool refused it: the current password is another, or the new one breaks a rule.',
+  },
+  attributes_rejected: {
+    status: 400,
+    title: 'Attributes refused',
+    hint: 'The member reason says which attribute the user pool refused, and why.',
+  },
   logout_token_invalid: {
     status: 400,
     title: 'Logout token refused',

@@ -60,6 +60,7 @@ export function bouncePage(href: string): Respond {
 }
 
 const labels: Partial<Record<ErrorCode, string>> = {
+  step_up_required: 'Sign in again',
   login_required: 'Sign in',
   session_expired: 'Sign in',
   login_failed: 'Start again',
