@@ -1,3 +1,4 @@
+import { type AwsApi, startAwsApi } from '../../gateway/src/demo/cognito/aws-api.ts'
 import { type AwsCredentialStore, createAwsCredentials } from '../../gateway/src/demo/cognito/aws-credentials.ts'
 import {
   type IdentityPool,
@@ -24,6 +25,8 @@ export interface CognitoOptions {
   readonly oktaUsers?: ProviderUser[]
   /** Over the usual: role from the token, the authenticated role in ambiguous cases denied, both flows. */
   readonly identityPool?: Partial<Omit<IdentityPoolOptions, 'userPool' | 'credentials' | 'now'>>
+  /** Services of AWS to play; `execute-api` and `s3` if absent. */
+  readonly services?: readonly string[]
 }
 
 export interface CognitoParts extends AsyncDisposable {
@@ -35,6 +38,8 @@ export interface CognitoParts extends AsyncDisposable {
   readonly sts: Sts
   /** Every AWS credential that was minted; upstreams verify by these. */
   readonly credentials: AwsCredentialStore
+  /** The upstream that plays this service of AWS and verifies signatures. */
+  aws(service: string): AwsApi
   /** What the gateway's configuration needs, under its own names. */
   readonly settings: CognitoSettings
   readonly clientSecret: string
@@ -155,8 +160,14 @@ export async function startCognito(options: CognitoOptions): Promise<CognitoPart
   })
   const sts = await startSts({ identityPool, credentials, now })
 
+  const { services = ['execute-api', 's3'] } = options
+  const { region } = pool
+  const apis = await Promise.all(
+    services.map((service) => startAwsApi({ service, region, credentials, corsOrigins: [origin], now })),
+  )
+
   const close = async () => {
-    await Promise.all([pool, okta, salesforce, identityPool, sts].map((part) => part.close()))
+    await Promise.all([pool, okta, salesforce, identityPool, sts, ...apis].map((part) => part.close()))
   }
   return {
     pool,
@@ -165,6 +176,11 @@ export async function startCognito(options: CognitoOptions): Promise<CognitoPart
     identityPool,
     sts,
     credentials,
+    aws(service) {
+      const api = apis.find((one) => one.service === service)
+      if (!api) throw new Error(`This world plays no ${service}: name it in services.`)
+      return api
+    },
     clientSecret: poolClient.clientSecret,
     settings: {
       kind: 'cognito',

@@ -1,3 +1,4 @@
+import { Sha256 } from '@aws-crypto/sha256-js'
 import {
   CognitoIdentityClient,
   GetCredentialsForIdentityCommand,
@@ -5,6 +6,7 @@ import {
   GetOpenIdTokenCommand,
 } from '@aws-sdk/client-cognito-identity'
 import { AssumeRoleWithWebIdentityCommand, STSClient } from '@aws-sdk/client-sts'
+import { SignatureV4 } from '@smithy/signature-v4'
 import { expect, test } from 'vitest'
 import { FakeClock } from '../../src/clock.ts'
 import { type CognitoOptions, ninaPassword, roleArn, startCognito } from '../../src/cognito.ts'
@@ -180,4 +182,28 @@ test.each([
   await expect(cognito.identityOf(idToken)).rejects.toMatchObject({ name: code })
   await cognito.identityOf(idToken)
   expect(cognito.identityPool.faults.count('GetId')).toBe(2)
+})
+
+test('the credentials open an upstream that verifies them, until they are revoked', async () => {
+  await using cognito = await start()
+  const { idToken } = await cognito.app.signIn({ as: 'ada' })
+  const { Credentials, IdentityId } = await cognito.credentialsOf(idToken)
+  const { url } = cognito.aws('execute-api')
+  const { host, hostname, port } = new URL(url)
+  const signer = new SignatureV4({
+    service: 'execute-api',
+    region: 'us-east-1',
+    sha256: Sha256,
+    credentials: {
+      accessKeyId: Credentials?.AccessKeyId ?? '',
+      secretAccessKey: Credentials?.SecretKey ?? '',
+      sessionToken: Credentials?.SessionToken ?? '',
+    },
+  })
+  const draft = { method: 'GET', protocol: 'http:', hostname, port: Number(port), path: '/items', headers: { host } }
+  const { headers } = await signer.sign(draft, { signingDate: new Date(cognito.clock.now()) })
+  const answer = await fetch(`${url}/items`, { headers })
+  expect(await answer.json()).toMatchObject({ roleArn: roleArn('admin'), identityId: IdentityId })
+  cognito.credentials.revokeAll()
+  expect((await fetch(`${url}/items`, { headers })).status).toBe(403)
 })
