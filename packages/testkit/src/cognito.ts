@@ -1,4 +1,12 @@
+import { type AwsApi, startAwsApi } from '../../gateway/src/demo/cognito/aws-api.ts'
+import { type AwsCredentialStore, createAwsCredentials } from '../../gateway/src/demo/cognito/aws-credentials.ts'
+import {
+  type IdentityPool,
+  type IdentityPoolOptions,
+  startIdentityPool,
+} from '../../gateway/src/demo/cognito/identity-pool.ts'
 import type { PoolClient, PoolGroup, PoolUser } from '../../gateway/src/demo/cognito/pool-settings.ts'
+import { type Sts, startSts } from '../../gateway/src/demo/cognito/sts.ts'
 import { startUserPool, type UserPool, type UserPoolOptions } from '../../gateway/src/demo/cognito/user-pool.ts'
 import { startTestProvider } from './provider.ts'
 import type { ProviderUser, TestProvider } from './provider-api.ts'
@@ -15,6 +23,10 @@ export interface CognitoOptions {
   /** How the gateway is registered at the pool, over the usual. */
   readonly client?: Partial<PoolClient>
   readonly oktaUsers?: ProviderUser[]
+  /** Over the usual: role from the token, the authenticated role in ambiguous cases denied, both flows. */
+  readonly identityPool?: Partial<Omit<IdentityPoolOptions, 'userPool' | 'credentials' | 'now'>>
+  /** Services of AWS to play; `execute-api` and `s3` if absent. */
+  readonly services?: readonly string[]
 }
 
 export interface CognitoParts extends AsyncDisposable {
@@ -22,6 +34,12 @@ export interface CognitoParts extends AsyncDisposable {
   /** The identity providers to which the pool federates: real ones, with knobs and records. */
   readonly okta: TestProvider
   readonly salesforce: TestProvider
+  readonly identityPool: IdentityPool
+  readonly sts: Sts
+  /** Every AWS credential that was minted; upstreams verify by these. */
+  readonly credentials: AwsCredentialStore
+  /** The upstream that plays this service of AWS and verifies signatures. */
+  aws(service: string): AwsApi
   /** What the gateway's configuration needs, under its own names. */
   readonly settings: CognitoSettings
   readonly clientSecret: string
@@ -35,6 +53,12 @@ export interface CognitoSettings {
   readonly clientId: string
   readonly issuer: string
   readonly apiEndpoint: string
+  readonly identityPool: {
+    readonly id: string
+    readonly region: string
+    readonly endpoint: string
+    readonly stsEndpoint: string
+  }
 }
 
 export const awsAccount = '123456789012'
@@ -52,6 +76,14 @@ export const oktaUsers = (): ProviderUser[] => [
   { sub: 'ada', name: 'Ada Lovelace', email: 'ada@example.com', groups: ['admin', 'users'] },
   { sub: 'bob', name: 'Bob Example', email: 'bob@example.com', groups: ['users'] },
   { sub: 'carol', name: 'Carol Example', email: 'carol@example.com', groups: ['nonadmin'] },
+]
+
+/** The roles that trust the identity pool; only the one of administrators may last longer than an hour. */
+const awsRoles = [
+  { arn: roleArn('admin'), maxSession: 7200 },
+  { arn: roleArn('users') },
+  { arn: roleArn('authenticated') },
+  { arn: roleArn('untagged'), tagSession: false },
 ]
 
 const poolGroups: readonly PoolGroup[] = [
@@ -114,11 +146,41 @@ export async function startCognito(options: CognitoOptions): Promise<CognitoPart
     attributeMap,
   })
 
-  const close = async () => void (await Promise.all([pool, okta, salesforce].map((part) => part.close())))
+  const credentials = createAwsCredentials({ now })
+  const identityPool = await startIdentityPool({
+    clientIds: [poolClient.clientId],
+    roles: awsRoles,
+    authenticatedRole: roleArn('authenticated'),
+    roleMapping: { type: 'Token', ambiguous: 'Deny' },
+    classicFlow: true,
+    ...options.identityPool,
+    userPool: pool,
+    credentials,
+    now,
+  })
+  const sts = await startSts({ identityPool, credentials, now })
+
+  const { services = ['execute-api', 's3'] } = options
+  const { region } = pool
+  const apis = await Promise.all(
+    services.map((service) => startAwsApi({ service, region, credentials, corsOrigins: [origin], now })),
+  )
+
+  const close = async () => {
+    await Promise.all([pool, okta, salesforce, identityPool, sts, ...apis].map((part) => part.close()))
+  }
   return {
     pool,
     okta,
     salesforce,
+    identityPool,
+    sts,
+    credentials,
+    aws(service) {
+      const api = apis.find((one) => one.service === service)
+      if (!api) throw new Error(`This world plays no ${service}: name it in services.`)
+      return api
+    },
     clientSecret: poolClient.clientSecret,
     settings: {
       kind: 'cognito',
@@ -127,6 +189,12 @@ export async function startCognito(options: CognitoOptions): Promise<CognitoPart
       clientId: poolClient.clientId,
       issuer: pool.issuer,
       apiEndpoint: pool.apiEndpoint,
+      identityPool: {
+        id: identityPool.id,
+        region: identityPool.region,
+        endpoint: identityPool.endpoint,
+        stsEndpoint: sts.endpoint,
+      },
     },
     close,
     [Symbol.asyncDispose]: close,
