@@ -17,12 +17,12 @@ export const layers = [
   {
     name: 'rooms',
     members: [
+      'account/',
       'session/',
       'oidc/',
       'access/',
       'upstream/',
       'watch/',
-      'providers/',
       'identity/',
       'device/',
       'signals/',
@@ -30,6 +30,7 @@ export const layers = [
     ],
   },
   { name: 'configuration', members: ['config/'] },
+  { name: 'kinds of providers', members: ['providers/'] },
   { name: 'protocol', members: ['protocol/'] },
   { name: 'vocabulary', members: ['errors.ts', 'decision.ts', 'event-log.ts'] },
 ]

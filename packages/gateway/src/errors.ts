@@ -27,6 +27,16 @@ export const errors = {
     title: 'Sign-in was refused',
     hint: 'The identity provider refused the sign-in, or what it sent could not be trusted. Start again.',
   },
+  password_rejected: {
+    status: 400,
+    title: 'Password refused',
+    hint: 'The member reason says why the user pool refused it: the current password is another, or the new one breaks a rule.',
+  },
+  attributes_rejected: {
+    status: 400,
+    title: 'Attributes refused',
+    hint: 'The member reason says which attribute the user pool refused, and why.',
+  },
   logout_token_invalid: {
     status: 400,
     title: 'Logout token refused',
@@ -156,6 +166,8 @@ export type ErrorCode = keyof typeof errors
 export interface RefusalOptions {
   /** For the log only. */
   readonly cause?: unknown
+  /** For the person, in place of the table's hint: words of ours, never of somebody else. */
+  readonly advice?: string
   /** Members added to the problem document, such as `loginUrl`. */
   readonly members?: Readonly<Record<string, string>>
   /** Values of Set-Cookie: what the browser should forget with the refusal. */

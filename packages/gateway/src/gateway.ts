@@ -1,3 +1,5 @@
+import { createAttributes } from './account/attributes.ts'
+import { createPassword } from './account/password.ts'
 import type { EndpointRow } from './endpoint.ts'
 import { createCallback } from './oidc/callback.ts'
 import { createLogin } from './oidc/login.ts'
@@ -20,6 +22,7 @@ import { createCspReports } from './watch/csp-reports.ts'
  */
 export function endpointRows(services: Services): readonly EndpointRow[] {
   const own = createOwnSessions(services)
+  const attributes = createAttributes(services)
   const info = createSessionInfo(services)
   const callback = createCallback(services)
   const reports: EndpointRow = {
@@ -44,6 +47,9 @@ export function endpointRows(services: Services): readonly EndpointRow[] {
     { path: '/global-token-revocation/*', methods: ['POST'], csrf: 'none', maxBody: 16_384, limit: 'notifications', handle: createGlobalTokenRevocation(services) },
     { path: '/signals',    methods: ['POST'],   csrf: 'none',           maxBody: 65_536, limit: 'notifications', handle: services.signals.push },
     { path: '/logout',     methods: ['POST'],   csrf: 'header-or-form', maxBody: 1024, handle: createLogout(services) },
+    { path: '/password',   methods: ['POST'],   csrf: 'header',         maxBody: 4096, handle: createPassword(services) },
+    { path: '/attributes', methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: attributes.read },
+    { path: '/attributes', methods: ['PATCH'],  csrf: 'header',         maxBody: 65_536, handle: attributes.update },
     { path: '/jwks.json',  methods: ['GET'],    csrf: 'none',           maxBody: 0,    handle: createJwks(services) },
     { path: '/sessions',   methods: ['GET'],    csrf: 'header',         maxBody: 0,    handle: own.list },
     { path: '/sessions',   methods: ['DELETE'], csrf: 'header',         maxBody: 1024, handle: own.endOthers },

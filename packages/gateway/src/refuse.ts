@@ -31,6 +31,7 @@ export function createRefuser({ config, decisions, tally }: Pick<Services, 'conf
       html,
       requestId,
       members,
+      ...(options.advice !== undefined && { advice: options.advice }),
       ...retryOf(refusal),
       ...(options.refresh !== undefined && { refresh: options.refresh }),
       headers: [

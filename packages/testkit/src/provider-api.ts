@@ -19,6 +19,7 @@ export interface ProviderUser extends DevelopmentUser {
   name: string
   email: string
   groups: string[]
+  withheld?: string[]
 }
 
 /** A request that the provider got at one of its endpoints. */

@@ -1,4 +1,5 @@
-import type { Config, RouteConfig } from '../config/schema.ts'
+import type { Config, ProviderConfig, RouteConfig } from '../config/schema.ts'
+import { kindOf } from '../providers/kinds.ts'
 import type { JsonObject } from '../session/json.ts'
 import { groupClaims } from './roles.ts'
 
@@ -20,8 +21,9 @@ function mintsGroups({ credential }: RouteConfig): boolean {
 }
 
 /** Those of them that the provider must tell, so that UserInfo is asked where the ID token lacks one. An alias is not missed. */
-export function wanted(deciding: readonly string[]): string[] {
-  return deciding.filter((claim) => claim !== 'cognito:groups')
+export function wanted(deciding: readonly string[], provider: Pick<ProviderConfig, 'kind'>): string[] {
+  const { onlyInIdToken } = kindOf(provider)
+  return deciding.filter((claim) => claim !== 'cognito:groups' && !onlyInIdToken?.(claim))
 }
 
 export function pick(claims: JsonObject, names: readonly string[]): JsonObject {

@@ -1,7 +1,8 @@
 import type { Demand, RouteConfig } from '../config/schema.ts'
+import { elementsOf } from '../protocol/claim-elements.ts'
 import type { SessionRecord } from '../session/record.ts'
 import { createAssurance, type Shortfall } from './assurance.ts'
-import { elementsOf, groupsOf } from './roles.ts'
+import { groupsOf } from './roles.ts'
 
 /** Why a session may not use a route: for good, or until its user has signed in more strongly or more recently. */
 export type Objection =

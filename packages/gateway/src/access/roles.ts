@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts'
-import type { Json, JsonObject } from '../session/json.ts'
+import { elementsOf } from '../protocol/claim-elements.ts'
+import type { JsonObject } from '../session/json.ts'
 
 type RoleRule = Config['roles'][number]
 
@@ -27,21 +28,4 @@ function matches(rule: RoleRule, elements: readonly string[]): boolean {
   // A claim that is missing proves nothing, and so grants nothing.
   if (notEqual !== undefined) return elements.length > 0 && !elements.includes(notEqual)
   return false
-}
-
-/**
- * A claim as a list. Providers flatten lists into `a,b` or `[a, b]`; they are taken apart again and compared element by
- * element, never as a substring: `admin` is not in `nonadmin`.
- */
-export function elementsOf(claim: Json | undefined): string[] {
-  if (claim === undefined || claim === null) return []
-  if (Array.isArray(claim)) return claim.filter((element) => typeof element === 'string')
-  if (typeof claim === 'string') {
-    const list = claim.startsWith('[') && claim.endsWith(']') ? claim.slice(1, -1) : claim
-    return list
-      .split(',')
-      .map((element) => element.trim())
-      .filter((element) => element !== '')
-  }
-  return typeof claim === 'object' ? [] : [String(claim)]
 }

@@ -6,8 +6,8 @@ import { z } from 'zod'
 const loopbackHosts: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /** The browser-visible origin, exactly as browsers send it in `Origin`. Plain http only where Secure cookies work: on loopback. */
-export function origin() {
-  return address('origin', 'https://app.example.com', (url, text) => {
+export function origin(example = 'https://app.example.com') {
+  return address('origin', example, (url, text) => {
     if (url.protocol === 'http:' && !loopbackHosts.has(url.hostname)) {
       return `plain http works for localhost, 127.0.0.1 and [::1] only; write https://${url.host}`
     }

@@ -9,11 +9,6 @@ export const plannedKeys = [
   'watch.webhook',
   'watch.rules',
   'session.binding',
-  'providers.*.userPoolId',
-  'providers.*.domain',
-  'providers.*.apiEndpoint',
-  'providers.*.identityProvider',
-  'providers.*.identityProviders',
   'providers.*.identityPool',
 ] as const
 
@@ -22,11 +17,6 @@ export const plannedValues: readonly {
   readonly is: (value: unknown) => boolean
   readonly instead: string
 }[] = [
-  {
-    at: 'providers.*.kind',
-    is: oneOf('cognito', 'okta', 'salesforce', 'entra', 'keycloak', 'auth0', 'google'),
-    instead: 'write oidc',
-  },
   { at: 'store.kind', is: oneOf('redis', 'postgres', 'dynamodb'), instead: 'write lmdb or memory' },
   {
     at: 'routes.*.credential',

@@ -1,21 +1,24 @@
+import { kindOf } from '../providers/kinds.ts'
+import { reviewKind } from './kind-rules.ts'
 import { policyOf } from './provider-policy.ts'
+import type { WrittenProvider } from './provider-schema.ts'
 import type { Path, Review } from './review.ts'
-import type { ProviderConfig } from './schema.ts'
 
 const proofs = ['clientSecret', 'clientKey', 'clientCertificate'] as const
-type Key = keyof ProviderConfig
+type Key = keyof WrittenProvider
 
 /** What a provider's keys say together must be one thing. */
 const rules: readonly {
   readonly reads: readonly Key[]
   readonly at: Key
-  readonly breaks: (provider: ProviderConfig) => boolean
+  readonly breaks: (provider: WrittenProvider) => boolean
   readonly message: string
 }[] = [
   {
-    reads: [...proofs, 'profile'],
+    reads: [...proofs, 'profile', 'kind'],
     at: 'clientSecret',
-    breaks: (provider) => proofsIn(provider).length === 0 && provider.profile === undefined,
+    breaks: (provider) =>
+      proofsIn(provider).length === 0 && provider.profile === undefined && !kindOf(provider).publicClient,
     message:
       'is missing; write { env: NAME } or { file: path }, or prove the client by clientKey (private_key_jwt) or clientCertificate (mutual TLS)',
   },
@@ -42,13 +45,13 @@ const rules: readonly {
   {
     reads: ['clientCertificate', 'issuer'],
     at: 'clientCertificate',
-    breaks: ({ clientCertificate, issuer }) => clientCertificate !== undefined && issuer.startsWith('http:'),
+    breaks: ({ clientCertificate, issuer }) => clientCertificate !== undefined && issuer?.startsWith('http:') === true,
     message: 'is shown over TLS only, and the issuer is plain http; write an https issuer',
   },
   {
     reads: ['ca', 'issuer'],
     at: 'ca',
-    breaks: ({ ca, issuer }) => ca !== undefined && issuer.startsWith('http:'),
+    breaks: ({ ca, issuer }) => ca !== undefined && issuer?.startsWith('http:') === true,
     message: 'is for TLS, and the issuer is plain http; remove it',
   },
   {
@@ -73,8 +76,10 @@ const rules: readonly {
   },
 ]
 
-export function reviewProvider(at: Path, provider: ProviderConfig, { sound, problem }: Review): void {
+export function reviewProvider(at: Path, provider: WrittenProvider, review: Review): void {
   if (typeof provider !== 'object' || provider === null) return
+  const { sound, problem } = review
+  reviewKind(at, provider, review)
   for (const { reads, at: key, breaks, message } of rules) {
     if (sound(at, ...reads) && breaks(provider)) problem([...at, key], message)
   }
@@ -84,7 +89,7 @@ export function reviewProvider(at: Path, provider: ProviderConfig, { sound, prob
 }
 
 /** A token that only the holder of the certificate may use is of no use to an upstream that checks it. */
-export function reviewBinding(at: Path, provider: ProviderConfig, { sound, warn }: Review): void {
+export function reviewBinding(at: Path, provider: WrittenProvider, { sound, warn }: Review): void {
   if (!sound(at, 'profile', 'dpop', 'clientCertificate')) return
   const { fapi2, dpop } = policyOf(provider)
   if (!fapi2 || dpop !== 'never' || !provider.clientCertificate) return
@@ -94,6 +99,6 @@ export function reviewBinding(at: Path, provider: ProviderConfig, { sound, warn 
   )
 }
 
-function proofsIn(provider: ProviderConfig) {
+function proofsIn(provider: WrittenProvider) {
   return proofs.filter((key) => provider[key] !== undefined)
 }

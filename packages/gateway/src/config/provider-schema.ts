@@ -1,6 +1,8 @@
 import { z } from 'zod'
+import { kindNames, usualScope } from '../providers/kind.ts'
 import { issuer } from './addresses.ts'
 import type { ClientKey } from './client-key.ts'
+import { kindSettings } from './kind-schema.ts'
 import { secret } from './secret.ts'
 import { settle } from './settle.ts'
 import { nowhere, type Surroundings } from './surroundings.ts'
@@ -58,14 +60,22 @@ function clientKey(around: Surroundings) {
 
 export function createProviderSchema(around: Surroundings) {
   return z.strictObject({
-    kind: z.enum(['oidc']).default('oidc').describe('Which family the provider belongs to.'),
-    issuer: issuer().describe(
-      'The issuer, letter for letter as the provider publishes it. Plain http only on localhost, 127.0.0.1 and [::1].',
-    ),
+    kind: z
+      .enum(kindNames)
+      .default('oidc')
+      .describe('Which family the provider belongs to: what differs is known, see docs/providers.md.'),
+    issuer: issuer()
+      .optional()
+      .describe(
+        'The issuer, letter for letter as the provider publishes it. Plain http only on localhost, 127.0.0.1 and [::1]. Where `kind` is `cognito` or `google`, or `tenant` is given, it follows from that.',
+      ),
+    ...kindSettings(),
     clientId: filled('client id').describe('The client that the provider registered for this application.'),
     clientSecret: secret(around)
       .optional()
-      .describe("The client's secret. Exactly one of `clientSecret`, `clientKey` and `clientCertificate`."),
+      .describe(
+        "The client's secret. Exactly one of `clientSecret`, `clientKey` and `clientCertificate`; at `cognito` there may be none, if the app client is a public one.",
+      ),
     clientAuth: z
       .enum(['client_secret_basic', 'client_secret_post'])
       .optional()
@@ -106,9 +116,10 @@ export function createProviderSchema(around: Surroundings) {
         'Tokens bound to a key of the session (DPoP, RFC 9449), so that a stolen one is worth nothing: an upstream then gets `Authorization: DPoP` and a proof for each request, **and has to understand them**. `never` (the default). `auto`: where discovery lists ES256 for DPoP. `always`: answers with unbound tokens are refused.',
       ),
     scope: scope()
-      .default('openid profile email')
+      .optional()
+      .meta({ usual: usualScope })
       .describe(
-        'What is asked for, with spaces between. Add `offline_access` where the provider gives refresh tokens only for it.',
+        'What is asked for, with spaces between. Add `offline_access` where the provider gives refresh tokens only for it (of `entra` it is part of the default).',
       ),
     authorizationParams: authorizationParams
       .default({})
@@ -129,9 +140,10 @@ export function createProviderSchema(around: Surroundings) {
           ),
         idTokenHint: z
           .boolean({ error: 'write true or false' })
-          .default(false)
+          .optional()
+          .meta({ usual: false })
           .describe(
-            "Send the ID token to the provider at sign-out. It then stands in the browser's history: only where the provider insists.",
+            "Send the ID token to the provider at sign-out. It then stands in the browser's history: only where the provider insists, as `okta` does, where `true` is the default.",
           ),
         revoke: z
           .boolean({ error: 'write true or false' })
@@ -146,3 +158,5 @@ export function createProviderSchema(around: Surroundings) {
 }
 
 export const providerSchema = createProviderSchema(nowhere)
+/** As it is in the file, before what follows from its kind is filled in. */
+export type WrittenProvider = z.output<typeof providerSchema>

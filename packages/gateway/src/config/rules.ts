@@ -1,7 +1,9 @@
 import type { core } from 'zod'
 import { cspProblem, namesReports } from '../protocol/csp.ts'
+import { kindOf } from '../providers/kinds.ts'
 import { isLoopback } from './addresses.ts'
 import { isProvidersToken } from './credential-schema.ts'
+import { warnOfKind } from './kind-rules.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
@@ -43,6 +45,7 @@ function reviewProviders({ providers, defaultProvider, routes }: Sections, revie
   const handsOut = sound([], 'routes') && routes.some(({ credential }) => isProvidersToken(credential))
   for (const [name, provider] of Object.entries(providers)) {
     reviewProvider(['providers', name], provider, review)
+    warnOfKind(['providers', name], provider, review)
     if (handsOut) reviewBinding(['providers', name], provider, review)
   }
   if (!sound([], 'defaultProvider')) return
@@ -77,7 +80,7 @@ function reviewHeaders({ headers }: Sections, { sound, problem }: Review): void 
 
 const comparisons = ['equals', 'startsWith', 'contains', 'notEqual'] as const
 
-function reviewRoles({ roles, routes }: Sections, { sound, problem, warn }: Review): void {
+function reviewRoles({ providers, roles, routes }: Sections, { sound, problem, warn }: Review): void {
   if (!Array.isArray(roles)) return
   roles.forEach((rule: RoleRule, index) => {
     const at: Path = ['roles', index]
@@ -90,6 +93,15 @@ function reviewRoles({ roles, routes }: Sections, { sound, problem, warn }: Revi
       )
     }
   })
+  if (sound([], 'providers', 'roles') && Object.values(providers).some((one) => kindOf(one).keepsAttributes)) {
+    roles.forEach(({ claim }, index) => {
+      if (!claim.startsWith('custom:')) return
+      warn(
+        ['roles', index, 'claim'],
+        'a user pool keeps the last value of an attribute that the identity provider sends no more: whoever loses the group there keeps the role here; decide by cognito:groups',
+      )
+    })
+  }
   if (!sound([], 'roles', 'routes')) return
   const granted = new Set(roles.flatMap((rule) => rule.grant))
   routes.forEach(({ access }, index) => {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { host, network, origin, port } from './addresses.ts'
+import { completeProvider } from './complete-provider.ts'
 import { createLimitsSchema } from './limits-schema.ts'
 import { createProviderSchema, providerSchema } from './provider-schema.ts'
 import { duration } from './quantities.ts'
@@ -228,10 +229,15 @@ export function createConfigSchema(around: Surroundings) {
     .transform(({ providers, defaultProvider, ...rest }) => ({
       ...rest,
       // Names come out of URLs: no `constructor` may be found here that nobody configured.
-      providers: Object.assign(Object.create(null) as typeof providers, providers),
+      providers: completed(providers),
       // rules.ts has seen to it that one is named where there are several.
       defaultProvider: defaultProvider ?? Object.keys(providers)[0] ?? '',
     }))
+}
+
+function completed(providers: Sections['providers']): Record<string, ProviderConfig> {
+  const known = Object.entries(providers).map(([name, provider]) => [name, completeProvider(provider)])
+  return Object.assign(Object.create(null), Object.fromEntries(known))
 }
 
 export const configSchema = createConfigSchema(nowhere)
@@ -240,7 +246,7 @@ export { accessSchema, providerSchema, routeSchema }
 /** Before the last step: what rules.ts reviews. */
 export type Sections = z.output<ReturnType<typeof createSections>>
 export type Config = z.output<typeof configSchema>
-export type ProviderConfig = z.output<typeof providerSchema>
+export type ProviderConfig = ReturnType<typeof completeProvider>
 export type RouteConfig = z.output<typeof routeSchema>
 export type { CredentialConfig, ExchangeConfig, MintConfig } from './credential-schema.ts'
 export type { Demand } from './route-schema.ts'

@@ -52,7 +52,7 @@ interface Options {
   readonly script?: string
 }
 
-function page(title: string, body: string, { formTargets = [], script }: Options = {}): Page {
+export function developmentPage(title: string, body: string, { formTargets = [], script }: Options = {}): Page {
   const scriptTag = script === undefined ? '' : `<script>${script}</script>`
   return {
     html: `<!doctype html>
@@ -101,7 +101,7 @@ export function loginPage(input: LoginPageInput): Page {
   const users = [...input.users].sort((a, b) => Number(hinted(b)) - Number(hinted(a)))
   const rows = users.map((user) => userRow(user, input.action, hinted(user))).join('\n')
   const message = input.message === undefined ? '' : `<p role="alert">${escapeHtml(input.message)}</p>`
-  return page(
+  return developmentPage(
     'Sign in',
     `<h1>Sign in as</h1>
 <p>to continue to <strong>${escapeHtml(input.application)}</strong></p>
@@ -140,16 +140,16 @@ export function logoutPage({ form, confirmed, formTargets }: LogoutPageInput): P
   if (confirmed) {
     const body = `<h1>Signing out…</h1>${withAnswer}
 <noscript><button class="main" form="op.logoutForm">Sign out</button></noscript>`
-    return page('Signing out', body, { formTargets, script: submitAtOnce })
+    return developmentPage('Signing out', body, { formTargets, script: submitAtOnce })
   }
   const body = `<h1>Sign out?</h1><p>An application asks to end your session at this provider.</p>${form}
 <button class="main" form="op.logoutForm" name="logout" value="yes">Sign out</button>
 <button class="plain" form="op.logoutForm">Stay signed in</button>`
-  return page('Sign out', body, { formTargets })
+  return developmentPage('Sign out', body, { formTargets })
 }
 
 export function signedOutPage(): Page {
-  return page('Signed out', '<h1>Signed out</h1><p>You can close this page.</p>')
+  return developmentPage('Signed out', '<h1>Signed out</h1><p>You can close this page.</p>')
 }
 
 /** What went wrong, in oidc-provider's words: this is a tool for developers. */
@@ -157,5 +157,8 @@ export function errorPage(details: Record<string, unknown>): Page {
   const rows = Object.entries(details)
     .map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd>`)
     .join('')
-  return page('Sign-in problem', `<h1>That did not work</h1><p>The request could not be answered.</p><dl>${rows}</dl>`)
+  return developmentPage(
+    'Sign-in problem',
+    `<h1>That did not work</h1><p>The request could not be answered.</p><dl>${rows}</dl>`,
+  )
 }

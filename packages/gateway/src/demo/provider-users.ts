@@ -7,6 +7,8 @@ export interface DevelopmentUser {
   readonly picture?: string
   /** Asked for at sign-in; without it, one click signs the user in. */
   readonly password?: string
+  /** Claims that are left out of what is told of this user, as providers do when they have nothing to tell. */
+  readonly withheld?: readonly string[]
 }
 
 /** An application that is registered at the development provider. */
@@ -31,7 +33,7 @@ export const claimsOfScopes = {
 
 /** All that the provider knows of a user; oidc-provider filters it by scope. */
 export function claimsOf(user: DevelopmentUser): { sub: string; [claim: string]: unknown } {
-  return {
+  const claims = {
     sub: user.sub,
     name: user.name,
     preferred_username: user.sub,
@@ -40,4 +42,6 @@ export function claimsOf(user: DevelopmentUser): { sub: string; [claim: string]:
     email: user.email,
     email_verified: true,
   }
+  const told = Object.entries(claims).filter(([name]) => !user.withheld?.includes(name))
+  return { ...Object.fromEntries(told), sub: user.sub }
 }

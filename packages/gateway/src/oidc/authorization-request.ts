@@ -1,4 +1,5 @@
 import * as oauth from 'oauth4webapi'
+import { kindOf } from '../providers/kinds.ts'
 import { thumbprint } from './dpop-key.ts'
 import { demandFapi2 } from './fapi2.ts'
 import { challengeOf, type PendingLogin } from './pending-login.ts'
@@ -57,8 +58,11 @@ function parametersOf(
   login: PendingLogin,
   { loginHint }: LoginHints,
 ): Record<string, string> {
+  const kind = kindOf(config)
   return {
     ...config.authorizationParams,
+    ...(login.behind !== undefined && kind.behind?.(login.behind)),
+    ...(login.stepUp && kind.reauthentication),
     ...(loginHint !== undefined && { login_hint: loginHint }),
     ...(login.silent && { prompt: 'none' }),
     ...(login.stepUp?.acr !== undefined && { acr_values: login.stepUp.acr }),

@@ -13,7 +13,9 @@ import { federatedIdentities } from '../session/federated.ts'
 import { openOrRefuse } from '../session/open-or-refuse.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
+import { idpParameter } from './behind.ts'
 import { refuseDeep } from './claims-depth.ts'
+import { adviceOf } from './failed-sign-in.ts'
 import { asRefusal, reasonOf } from './faults.ts'
 import { isSecondPost, postAgain, readForm } from './form-post.ts'
 import { lateCallback } from './late-callback.ts'
@@ -23,6 +25,7 @@ import type { CheckedCallback, ProviderClient, SignedIn } from './provider-clien
 import { redirect } from './redirect.ts'
 import { isApart, sortReplaced } from './replaced-tokens.ts'
 import { responseModeOf } from './response-mode.ts'
+import { shownClaims } from './shown-claims.ts'
 import { checkStepUp } from './step-up.ts'
 
 /** An answer of the provider's to a sign-in that this browser began there. */
@@ -62,7 +65,7 @@ export function createCallback(services: Services) {
       ? await openAnswer(parameters, provider).catch((error: unknown) => {
           // Whose it is stands unread in the answer; where to start again is the latest sign-in's page.
           const latest = logins.findLast((one) => one.provider === provider.name)
-          throw failed(error, request, { provider, returnTo: latest?.returnTo ?? '/' })
+          throw failed(error, request, { provider, returnTo: latest?.returnTo ?? '/', behind: latest?.behind })
         })
       : parameters
     const state = answer.get('state') ?? ''
@@ -74,7 +77,7 @@ export function createCallback(services: Services) {
     try {
       return await complete(request, { provider, login, answer, others: logins.filter((one) => one !== login) })
     } catch (error) {
-      const refusal = failed(error, request, { provider, returnTo: login.returnTo })
+      const refusal = failed(error, request, { provider, returnTo: login.returnTo, behind: login.behind })
       throw new Refusal(refusal.code, { ...refusal.options, setCookies: [cookies.endLogin(login.id)] })
     }
   }
@@ -101,7 +104,7 @@ export function createCallback(services: Services) {
   function failed(
     error: unknown,
     request: EndpointRequest,
-    at: { provider: ProviderClient; returnTo: string },
+    at: { provider: ProviderClient; returnTo: string; behind?: PendingLogin['behind'] | undefined },
   ): Refusal {
     const { cause, code, options } = asRefusal(error)
     const provider = at.provider.name
@@ -113,7 +116,12 @@ export function createCallback(services: Services) {
       address: request.address,
       requestId: request.requestId,
     })
-    return new Refusal(code, { ...options, retry: loginUrl(config, at.returnTo, provider) })
+    const advice = adviceOf(at.provider.config, error)
+    return new Refusal(code, {
+      ...options,
+      retry: loginUrl(config, at.returnTo, provider) + idpParameter(at.provider.config, at.behind),
+      ...(advice !== undefined && { advice }),
+    })
   }
 
   async function complete(request: EndpointRequest, answered: Answered): Promise<Respond> {
@@ -196,7 +204,7 @@ export function createCallback(services: Services) {
       roles: rolesOf(config.roles, claims),
       attributes: pick(claims, deciding),
       scopes,
-      claims: pick(claims, provider.config.claims),
+      claims: shownClaims(provider.config, claims),
       userAgent: (request.fields.userAgent ?? '').slice(0, 512),
       address: request.address,
       ...(typeof sid === 'string' && { providerSid: sid }),

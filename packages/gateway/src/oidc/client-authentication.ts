@@ -2,6 +2,7 @@ import { importPKCS8 } from 'jose'
 import * as oauth from 'oauth4webapi'
 import type { ClientKey } from '../config/client-key.ts'
 import type { ProviderConfig } from '../config/schema.ts'
+import { kindOf } from '../providers/kinds.ts'
 
 /**
  * How the client proves itself at the token endpoint, and at every other that the provider keeps for its clients.
@@ -12,7 +13,10 @@ export function clientAuthentication(config: ProviderConfig): oauth.ClientAuth {
   if (clientKey) return privateKeyJwt(clientKey)
   // The proof is in the handshake: see send.ts. @see RFC 8705 §2
   if (clientCertificate) return oauth.TlsClientAuth()
-  if (clientSecret === undefined) throw new Error('the client has no way to prove itself')
+  if (clientSecret === undefined) {
+    if (kindOf(config).publicClient) return oauth.None()
+    throw new Error('the client has no way to prove itself')
+  }
   return clientAuth === 'client_secret_post' ? oauth.ClientSecretPost(clientSecret) : clientSecretBasic(clientSecret)
 }
 

@@ -8,6 +8,7 @@ import { bouncePage } from '../protocol/page.ts'
 import { safeReturnTo } from '../protocol/return-to.ts'
 import type { Services } from '../services.ts'
 import type { SessionId } from '../session/store.ts'
+import { idpParameter } from './behind.ts'
 import { asRefusal } from './faults.ts'
 import { loginCookiePrefix, newPendingLogin, type PendingLogin, sealPendingLogin } from './pending-login.ts'
 import type { ProviderClient } from './provider-client.ts'
@@ -45,14 +46,15 @@ export async function startLogin(
   { config, cookies, now, ring }: Services,
   request: EndpointRequest,
   login: { provider: ProviderClient; previous: SessionId | undefined; loginHint?: string; returnTo?: string } & Partial<
-    Pick<PendingLogin, 'silent' | 'stepUp'>
+    Pick<PendingLogin, 'behind' | 'silent' | 'stepUp'>
   >,
 ): Promise<Respond> {
-  const { loginHint, provider } = login
+  const { behind, loginHint, provider } = login
   const returnTo = login.returnTo ?? safeReturnTo(request.parameters.get('return_to'), config.basePath)
   const refuse = (error: unknown): never => {
     const { code, options } = asRefusal(error)
-    throw new Refusal(code, { ...options, retry: loginUrl(config, returnTo, provider.name) })
+    const retry = loginUrl(config, returnTo, provider.name) + idpParameter(provider.config, behind)
+    throw new Refusal(code, { ...options, retry })
   }
   const pending = newPendingLogin({
     provider: provider.name,
@@ -62,6 +64,7 @@ export async function startLogin(
     dpopKey: await provider.newBindingKey().catch(refuse),
     now: now(),
     ...(login.stepUp && { stepUp: login.stepUp }),
+    ...(behind !== undefined && { behind }),
   })
   const url = await provider.authorizationUrl(pending, { loginHint }).catch(refuse)
   const sealed = sealPendingLogin(ring, pending)

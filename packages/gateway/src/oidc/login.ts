@@ -1,9 +1,12 @@
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
+import { realmPage } from '../protocol/realm-page.ts'
+import { safeReturnTo } from '../protocol/return-to.ts'
 import type { Services } from '../services.ts'
 import { openOrRefuse } from '../session/open-or-refuse.ts'
 import type { SessionId } from '../session/store.ts'
+import { chooseBehind } from './behind.ts'
 import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
 import { readThirdPartyLogin } from './third-party-login.ts'
 
@@ -19,12 +22,24 @@ export function createLogin(services: Services) {
     const provider = elsewhere?.provider ?? providers.get(request.parameters.get('provider') ?? config.defaultProvider)
     if (!provider) throw new Refusal('bad_request', { cause: 'no such provider' })
     const loginHint = request.parameters.get('login_hint')
+    const chosen = chooseBehind(provider.config, { idp: request.parameters.get('idp'), loginHint })
+    const silent = request.parameters.get('silent') === '1'
+    const returnTo = elsewhere?.returnTo ?? safeReturnTo(request.parameters.get('return_to'), config.basePath)
+    // Silently nothing can be asked: the provider knows the user, or nobody is signed in.
+    if (chosen.kind === 'ask' && !silent) {
+      const fields = [
+        ['return_to', returnTo],
+        ['provider', provider.name],
+      ] as const
+      return realmPage(request.path, fields, { again: chosen.why === 'no-address' })
+    }
     return await startLogin(services, request, {
       provider,
-      silent: request.parameters.get('silent') === '1',
+      silent,
+      returnTo,
       previous: await sessionOf(request),
       ...(loginHint !== null && { loginHint }),
-      ...(elsewhere && { returnTo: elsewhere.returnTo }),
+      ...(chosen.kind === 'behind' && { behind: chosen.behind }),
     })
   }
 

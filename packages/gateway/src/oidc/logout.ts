@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { createGlobalSignOut } from '../account/global-sign-out.ts'
 import type { Respond } from '../decision.ts'
 import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
@@ -16,12 +17,15 @@ import { redirect } from './redirect.ts'
  */
 export function createLogout(services: Services) {
   const { config, cookies, log, providers, sessions } = services
+  const signOutAtProvider = createGlobalSignOut(services)
 
   return async (request: EndpointRequest): Promise<Respond> => {
     refuseDuplicates(request.parameters)
     const opened = await openOrRefuse(services, request)
     const session = opened?.kind === 'live' ? opened.session : undefined
-    if (session) await end(session, request.parameters.get('everywhere') === '1')
+    const everywhere = request.parameters.get('everywhere') === '1'
+    if (session && everywhere) await signOutAtProvider(request, session)
+    if (session) await end(session, everywhere)
     const redirectTo = session ? await providerLogout(session) : `${config.origin}/`
     const headers = [
       // @see ASVS 5.0 14.3.1 · https://www.w3.org/TR/clear-site-data/

@@ -1,4 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
+import type { Behind } from '../providers/kind.ts'
 import type { KeyRing } from '../session/key-ring.ts'
 import { seal, unseal } from '../session/seal.ts'
 import type { SessionId } from '../session/store.ts'
@@ -28,6 +29,8 @@ export interface PendingLogin {
   readonly stepUp?: StepUp
   /** The key that its tokens will be bound to. */
   readonly dpopKey?: DpopKey
+  /** The identity provider behind the provider where it takes place. */
+  readonly behind?: Behind
 }
 
 /** What a re-authentication has to show. @see OpenID Connect Core §3.1.2.1 · RFC 9470 */
@@ -47,6 +50,7 @@ export function newPendingLogin(
   input: Pick<PendingLogin, 'provider' | 'returnTo' | 'silent' | 'stepUp'> & {
     previous: SessionId | undefined
     dpopKey?: DpopKey | undefined
+    behind?: Behind | undefined
     now: number
   },
 ): PendingLogin {
@@ -68,6 +72,7 @@ export function newPendingLogin(
     ...(input.previous !== undefined && { previous: input.previous }),
     ...(input.stepUp !== undefined && { stepUp: input.stepUp }),
     ...(input.dpopKey !== undefined && { dpopKey: input.dpopKey }),
+    ...(input.behind !== undefined && { behind: input.behind }),
   }
 }
 

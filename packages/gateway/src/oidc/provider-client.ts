@@ -3,6 +3,7 @@ import * as oauth from 'oauth4webapi'
 import { wanted } from '../access/attributes.ts'
 import type { ExchangeConfig, ProviderConfig } from '../config/schema.ts'
 import type { Tokens } from '../session/record.ts'
+import { type AccountApi, createAccountApi } from './account-api.ts'
 import { authorizationUrl, type LoginHints } from './authorization-request.ts'
 import { newBindingKey } from './dpop-binding.ts'
 import type { DpopKey } from './dpop-key.ts'
@@ -42,6 +43,8 @@ export interface ProviderClient {
   readonly keyOf: JWTVerifyGetKey
   /** Tells the provider that a token is over. Never rejects. */
   readonly revoke: Revoke
+  /** Where users manage their own account; undefined where the kind of provider has no such API. */
+  readonly account: AccountApi | undefined
   /** RP-initiated logout; undefined where the provider has none. Throws a `ProviderFault` when it was never reached. */
   logoutUrl(logout: EndSession): Promise<URL | undefined>
 }
@@ -56,7 +59,7 @@ export interface ProviderClientOptions extends ProviderLinkOptions {
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
   const { config, decidingClaims, name, now, signalClaims = [] } = options
-  const needed = wanted(decidingClaims)
+  const needed = wanted(decidingClaims, config)
   const link = createProviderLink(options)
   const { keys, metadata } = link
 
@@ -106,6 +109,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     verifyLogoutToken: checkLogoutToken,
     keyOf,
     revoke: createRevocation(link, options.send),
+    account: createAccountApi(link, options.send),
     logoutUrl: (logout) => endSessionUrl(link, logout),
   }
 }

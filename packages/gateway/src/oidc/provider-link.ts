@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import { type ProviderPolicy, policyOf } from '../config/provider-policy.ts'
 import type { ProviderConfig } from '../config/schema.ts'
+import { kindOf } from '../providers/kinds.ts'
 import { createBoundedFetch } from './bounded-fetch.ts'
 import { type OnCircuit, withCircuitBreaker } from './circuit-breaker.ts'
 import { clientAuthentication } from './client-authentication.ts'
@@ -45,7 +46,9 @@ export function createProviderLink(options: ProviderLinkOptions): ProviderLink {
   const allowHttp = config.issuer.startsWith('http://')
   const bounded = createBoundedFetch({ timeout: 10_000, maxBytes: 1024 * 1024 }, options.send ?? createSend(config))
   const fetch = learningNonces(withCircuitBreaker(bounded, options.onCircuit), nonces)
-  const metadata = createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale })
+  const published = createProviderMetadata(config.issuer, { fetch, allowHttp, now, onStale: options.onStale })
+  const own = kindOf(config).endpoints?.(config)
+  const metadata: ProviderMetadata = own ? { get: async () => ({ ...(await published.get()), ...own }) } : published
   return {
     config,
     policy,
@@ -72,9 +75,14 @@ export function frontEndpoint(
   server: oauth.AuthorizationServer,
   name: 'authorization_endpoint' | 'end_session_endpoint',
 ): URL {
-  const text = server[name]
-  const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
-  const allowHttp = config.issuer.startsWith('http://')
-  if (url?.protocol === 'https:' || (allowHttp && url?.protocol === 'http:')) return url
+  const url = usable(config, server[name])
+  if (url) return url
   throw new ProviderFault(`the discovery document has no usable ${name}`)
+}
+
+/** The address, if a browser may be sent there; see `frontEndpoint`. */
+export function usable({ issuer }: Pick<ProviderConfig, 'issuer'>, text: string | undefined): URL | undefined {
+  const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
+  const allowHttp = issuer.startsWith('http://')
+  return url?.protocol === 'https:' || (allowHttp && url?.protocol === 'http:') ? url : undefined
 }

@@ -4,6 +4,7 @@ import type { EndpointRequest } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import type { Services } from '../services.ts'
 import { openOrRefuse } from '../session/open-or-refuse.ts'
+import { behindOf } from './behind.ts'
 import { lookAgain, refuseUnlessNavigation, startLogin } from './login-start.ts'
 import type { StepUp } from './pending-login.ts'
 import type { SignedIn } from './provider-client.ts'
@@ -26,9 +27,11 @@ export function createStepUp(services: Services) {
     const { record, id } = opened.session
     const provider = providers.get(record.provider)
     if (!provider) throw new Refusal('bad_request', { cause: 'the provider of the session is configured no more' })
+    const behind = behindOf(provider.config, record)
     return await startLogin(services, request, {
       provider,
       previous: id,
+      ...(behind !== undefined && { behind }),
       stepUp: { ...record.subject, ...(acr !== undefined && { acr }), ...(maxAge !== undefined && { maxAge }) },
     })
   }

@@ -29,7 +29,7 @@ export function readThirdPartyLogin(
     if (target !== null) throw new Refusal('bad_request', { cause: 'target_link_uri without iss' })
     return undefined
   }
-  for (const name of ['provider', 'return_to', 'silent']) {
+  for (const name of ['provider', 'return_to', 'silent', 'idp']) {
     if (parameters.has(name)) throw new Refusal('bad_request', { cause: `${name} beside iss` })
   }
   const ofIssuer = [...providers.values()].filter((provider) => provider.config.issuer === iss)

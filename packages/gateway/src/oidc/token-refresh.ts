@@ -10,6 +10,7 @@ import type { ClaimsNow } from './claims-now.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
 import { ProviderFault } from './provider-fault.ts'
 import { providerOf } from './provider-of.ts'
+import { shownClaims } from './shown-claims.ts'
 
 export type TokenRefresh =
   | { readonly kind: 'refreshed'; readonly session: LiveSession }
@@ -138,7 +139,7 @@ function changeOf(
   const deciding = pick(now.claims, decidingClaims)
   return {
     attributes: now.complete ? deciding : { ...attributes, ...deciding },
-    claims: { ...claims, ...pick(now.claims, config.claims) },
+    claims: { ...claims, ...shownClaims(config, now.claims) },
   }
 }
 

@@ -1,7 +1,9 @@
 import * as oauth from 'oauth4webapi'
+import { kindOf } from '../providers/kinds.ts'
 import { verifiedEmail } from '../session/email.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Tokens } from '../session/record.ts'
+import { checkAccessToken } from './access-token.ts'
 import { type ClaimsNow, claimsNow } from './claims-now.ts'
 import { bindingOf, bindsTokens, withProof } from './dpop-binding.ts'
 import { type DpopKey, newDpopKey } from './dpop-key.ts'
@@ -72,6 +74,8 @@ export async function redeem(
   const idToken = answer.id_token as string
   const idClaims = oauth.getValidatedIdTokenClaims(answer) as oauth.IDToken
   checkIdToken(idClaims, { idToken, accessToken: answer.access_token, clientId: config.clientId, now: now() })
+  kindOf(config).checkIdToken?.(idClaims, config)
+  await checkAccessToken(link, server, { accessToken: answer.access_token, sub: idClaims.sub })
   const wanted = wantedClaims.some((claim) => idClaims[claim] === undefined)
   const known = wanted ? await userInfo(link, { accessToken: answer.access_token, dpopKey }, idClaims.sub) : {}
   return {
@@ -111,7 +115,9 @@ export async function refresh(
       const { clientId } = config
       const about = { idToken, accessToken: answer.access_token, clientId, sub, now: now() }
       checkRefreshedIdToken(idClaims, signInOf(tokens), about)
+      kindOf(config).checkIdToken?.(idClaims, config)
     }
+    await checkAccessToken(link, server, { accessToken: answer.access_token, sub })
     const user = await claimsNow(link, { idClaims, accessToken: answer.access_token, dpopKey, sub }, wantedClaims)
     const next = tokensOf(answer, { idToken, dpopKey, now: now(), before: tokens })
     return { kind: 'usable', tokens: { ...next, signIn: signInOf(tokens) }, ...(user && { user }) }

@@ -1,4 +1,5 @@
 import * as oauth from 'oauth4webapi'
+import { kindOf } from '../providers/kinds.ts'
 import type { JsonObject } from '../session/json.ts'
 import { withProof } from './dpop-binding.ts'
 import type { DpopKey } from './dpop-key.ts'
@@ -19,7 +20,8 @@ export async function userInfo(
     return { claims: await oauth.processUserInfoResponse(server, link.client(), sub, response), response }
   })
   if (response.headers.get('content-type')?.includes('jwt')) await keys.verify(server, response)
-  return aboutUser(claims as unknown as JsonObject)
+  const told = claims as unknown as JsonObject
+  return aboutUser(kindOf(link.config).userInfo?.(told) ?? told)
 }
 
 /**

@@ -11,6 +11,8 @@ export function errorPage(
   code: ErrorCode,
   options: {
     readonly requestId?: string
+    /** In place of the hint of the error table. */
+    readonly advice?: string
     readonly retryHref?: string
     readonly refresh?: string
     readonly headers?: readonly string[]
@@ -31,7 +33,7 @@ export function errorPage(
 <p class="stub" aria-hidden="true">${status}</p>
 <div class="text">
 <h1>${escapeHtml(title)}</h1>
-<p>${escapeHtml(forPeople[code] ?? hint)}</p>
+<p>${escapeHtml(options.advice ?? forPeople[code] ?? hint)}</p>
 <p>${retry}<a href="/">Go to the start page</a></p>
 <p class="small">Code <code>${code}</code>${request}</p>
 </div>
@@ -58,6 +60,7 @@ export function bouncePage(href: string): Respond {
 }
 
 const labels: Partial<Record<ErrorCode, string>> = {
+  step_up_required: 'Sign in again',
   login_required: 'Sign in',
   session_expired: 'Sign in',
   login_failed: 'Start again',

@@ -3,6 +3,8 @@ import { type ErrorCode, errors } from '../errors.ts'
 import { errorPage } from './page.ts'
 
 export interface ProblemOptions {
+  /** In place of the hint of the error table. */
+  readonly advice?: string
   /** Added to the document, such as `loginUrl`. The standard members can't be replaced. */
   readonly members?: Readonly<Record<string, string>>
   /** Shown to the client and findable in the log. */
@@ -17,7 +19,7 @@ export interface ProblemOptions {
  */
 export function problemResponse(code: ErrorCode, options: ProblemOptions = {}): Respond {
   const { status, title, hint } = errors[code]
-  const standard = { type: `urn:coatcheck:error:${code}`, title, status, code, detail: hint }
+  const standard = { type: `urn:coatcheck:error:${code}`, title, status, code, detail: options.advice ?? hint }
   const document = {
     ...standard,
     ...(options.requestId !== undefined && { requestId: options.requestId }),

@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto'
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+
+interface SigningKey {
+  readonly kid: string
+  readonly privateKey: CryptoKey
+  readonly publicJwk: JWK
+}
+
+export type PoolKeys = Awaited<ReturnType<typeof createPoolKeys>>
+
+/** RS256 signing keys: the first signs, all are published. The real pool publishes two, one for each kind of token. */
+export async function createPoolKeys() {
+  let keys: SigningKey[] = [await newKey(), await newKey()]
+  return {
+    jwks: () => ({ keys: keys.map((key) => key.publicJwk) }),
+    /** `index` 0: ID tokens; 1: access tokens. */
+    async sign(payload: JWTPayload, index: 0 | 1 = 0): Promise<string> {
+      const key = keys[index] as SigningKey
+      return new SignJWT(payload).setProtectedHeader({ kid: key.kid, alg: 'RS256' }).sign(key.privateKey)
+    },
+    async rotate({ keepOld = false }: { readonly keepOld?: boolean } = {}): Promise<void> {
+      const fresh = [await newKey(), await newKey()]
+      keys = keepOld ? [...fresh, ...keys] : fresh
+    },
+  }
+}
+
+async function newKey(): Promise<SigningKey> {
+  const { privateKey, publicKey } = await generateKeyPair('RS256')
+  const kid = randomUUID()
+  const { kty, n, e } = await exportJWK(publicKey)
+  return { kid, privateKey, publicJwk: { kty, n, e, alg: 'RS256', use: 'sig', kid } as JWK }
+}
