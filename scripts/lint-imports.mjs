@@ -53,6 +53,11 @@ export const packages = [
     only: ['stores/lmdb.ts', 'stores/lmdb-commit.ts', 'stores/lmdb-outbox.ts'],
     why: 'a driver stays in its store',
   },
+  {
+    what: /^@aws-sdk\//,
+    only: ['upstream/aws/identity-sdk.ts'],
+    why: 'the SDK is loaded in one place, with the first call',
+  },
   { what: /^parse5(\/|$)/, only: ['protocol/nonced-page.ts'], why: 'pages are read in one place' },
   { what: /^prom-client(\/|$)/, only: ['watch/'], why: 'metrics stay in one folder' },
   { what: /^oidc-provider(\/|$)/, only: ['demo/'], why: 'the development provider is optional' },

@@ -22,6 +22,7 @@ import { createSessions, type SessionEvent, type Sessions } from './session/sess
 import type { Clock, EndReason, SessionId, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
 import { createSignals } from './signals/signals.ts'
+import { createRoleCredentials } from './upstream/aws/role-credentials.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
 import { createExchanges } from './upstream/exchange.ts'
 import { createMint } from './upstream/mint.ts'
@@ -62,11 +63,15 @@ export function createServices(parts: ServiceParts): Services {
       log,
       handleOf: createHandles(ring).handleOf,
     })
+  const roleCredentials =
+    before?.roleCredentials ?? createRoleCredentials({ log, now, handleOf: createHandles(ring).handleOf })
   const sameSessions =
     before !== undefined &&
     isDeepStrictEqual(before.config.session, config.session) &&
     isDeepStrictEqual(before.config.roles, config.roles)
-  const sessions = sameSessions ? before.sessions : openSessions(config, { ...parts, log, ring, revocation })
+  const sessions = sameSessions
+    ? before.sessions
+    : openSessions(config, { ...parts, log, ring, revocation, roleCredentials })
   const sameLimits =
     before !== undefined &&
     isDeepStrictEqual(before.config.limits, config.limits) &&
@@ -90,6 +95,8 @@ export function createServices(parts: ServiceParts): Services {
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: before?.dpopProofs ?? createDpopProofs(now),
     exchanges: createExchanges({ log, now, providers, sessions }),
+    roleCredentials,
+    clockOffsets: before?.clockOffsets ?? new Map(),
     mint: createMint({ config, now, providers, ring, sessions }),
     ring,
     formTokens: createFormTokens(ring),
@@ -111,14 +118,18 @@ export function createServices(parts: ServiceParts): Services {
  */
 function openSessions(
   { roles, session: timeouts }: Config,
-  parts: Pick<ServiceParts, 'store' | 'now' | 'onEndedUnopened'> & Pick<Services, 'log' | 'ring' | 'revocation'>,
+  parts: Pick<ServiceParts, 'store' | 'now' | 'onEndedUnopened'> &
+    Pick<Services, 'log' | 'ring' | 'revocation' | 'roleCredentials'>,
 ): Sessions {
-  const { store, now, onEndedUnopened, log, ring, revocation } = parts
+  const { store, now, onEndedUnopened, log, ring, revocation, roleCredentials } = parts
   return createSessions({
     ...{ store, ring, timeouts, now, onEndedUnopened },
     rolesOf: (attributes) => rolesOf(roles, attributes),
     onEvent: (event) => report(log, event),
-    onEnded: revocation.ended,
+    onEnded(session, reason) {
+      roleCredentials.forget(session.id)
+      revocation.ended(session, reason)
+    },
     onFault: (err) => log.error({ event: 'store_unavailable', err }, 'a write behind a request failed'),
   })
 }

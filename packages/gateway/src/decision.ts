@@ -48,6 +48,10 @@ export interface Forward {
   readonly navigation: boolean
   /** Says what becomes of a 401 of the upstream. One function for all requests of a route: what it asks is below. */
   readonly unauthorized?: Unauthorized | undefined
+  /** Says what becomes of a 400 or 403 of the upstream; as `unauthorized` does. */
+  readonly refused?: Refused | undefined
+  /** The head is not complete: it is signed together with the body, of which there are at most `maxBody` bytes. */
+  readonly withBody?: (body: Uint8Array) => Forward | Respond
   readonly request?: GatewayRequest
   readonly session?: LiveSession | undefined
   readonly sent?: Sent
@@ -63,6 +67,11 @@ export type Unauthorized = (
   forward: Forward,
   answer: { readonly headers: RawHeaders; readonly repeatable: boolean },
 ) => Forward | Respond | undefined | Promise<Forward | Respond | undefined>
+
+export type Refused = (
+  forward: Forward,
+  answer: { readonly status: number; readonly headers: RawHeaders; readonly repeatable: boolean },
+) => ReturnType<Unauthorized>
 
 /** The addresses of an upstream and how to connect to them. Equal settings share their connections. */
 export interface PoolSettings {

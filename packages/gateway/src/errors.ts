@@ -147,6 +147,11 @@ export const errors = {
     title: 'No token for the API',
     hint: 'The identity provider issues no token for this API. The log of the gateway says why; its configuration, or the one of the provider, has to change.',
   },
+  signature_refused: {
+    status: 502,
+    title: 'AWS refused the request',
+    hint: "AWS took the gateway's signature for none, or its credentials. The log of the gateway says why; its clock, the region or the service of the route may be wrong.",
+  },
   upstream_unavailable: { status: 502, title: 'The API can not be reached', hint: 'Try again shortly.' },
   provider_unavailable: {
     status: 503,

@@ -9,11 +9,14 @@ import type { Outcome, ServeStatic } from './decision.ts'
 import { Refusal } from './errors.ts'
 import type { RouteLimit } from './limits/limits.ts'
 import { wantsNonces, withNonce } from './protocol/csp.ts'
-import { policyOf, securityHeaders } from './protocol/security-headers.ts'
+import { policyOf, securityHeaders, transport } from './protocol/security-headers.ts'
+import { createRefuser } from './refuse.ts'
 import type { GatewayRequest, RouteName } from './request.ts'
 import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
+import { addHeaders } from './strict-transport.ts'
 import { createUnauthorized } from './unauthorized.ts'
+import { createSignedForward } from './upstream/aws/signed-forward.ts'
 import { createForward } from './upstream/forward.ts'
 import { createTunnel } from './upstream/tunnel.ts'
 import { createVouch } from './upstream/vouch.ts'
@@ -66,12 +69,26 @@ export function compileRoute(config: RouteConfig, index: number, services: Servi
 
 function carriedOutHere(config: RouteConfig, services: Services): Route['carryOut'] {
   if (config.static !== undefined) return createStatic(config, config.static, services)
-  if (config.upstream !== undefined) return createForward(config, services, createUnauthorized(config, services))
+  if (config.upstream !== undefined) {
+    const forward = createForward(config, services, createUnauthorized(config, services))
+    const { credential } = config
+    if (typeof credential !== 'object' || credential.kind !== 'aws') return forward
+    return createSignedForward(config, services, { aws: credential.aws, forward, answerTo: answers(services) })
+  }
   return () => {
     throw new Refusal('upstream_unavailable', {
       cause: 'the route has no upstream here (forwardAuth: true): the proxy in front carries it out',
     })
   }
+}
+
+/** The answer to what was refused after the decision. */
+function answers(services: Services) {
+  const refuse = createRefuser(services)
+  const { protocol, host } = new URL(services.config.origin)
+  const strict = transport({ https: protocol === 'https:', host })
+  return (error: unknown, request: GatewayRequest) =>
+    addHeaders(refuse(error, request.head, request.requestId, request), strict)
 }
 
 function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {

@@ -13,6 +13,7 @@ import type { Sessions } from './session/sessions.ts'
 import type { Clock, SessionStore } from './session/store.ts'
 import type { GatewayCookies } from './session-cookie.ts'
 import type { Signals } from './signals/signals.ts'
+import type { RoleCredentials } from './upstream/aws/role-credentials.ts'
 import type { DpopProofs } from './upstream/dpop-proofs.ts'
 import type { Exchanges } from './upstream/exchange.ts'
 import type { Mint } from './upstream/mint.ts'
@@ -31,6 +32,9 @@ export interface Services {
   readonly dpopProofs: DpopProofs
   readonly exchanges: Exchanges
   readonly mint: Mint
+  readonly roleCredentials: RoleCredentials
+  /** By upstream: milliseconds by which its clock is ahead of ours, where that has shown. */
+  readonly clockOffsets: Map<string, number>
   readonly revocation: TokenRevocation
   readonly signals: Signals
   readonly ring: KeyRing

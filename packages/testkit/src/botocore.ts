@@ -14,8 +14,6 @@ export interface AskedOfBotocore {
   readonly signBody: boolean
   /** Milliseconds since the epoch. */
   readonly at: number
-  /** Seconds; asks for an address instead of headers. */
-  readonly expires?: number
 }
 
 export interface Botocore extends AsyncDisposable {

@@ -179,6 +179,10 @@ function describe(credential: CredentialConfig): string {
     const forWhom = [audience, resource].filter((one) => one !== undefined).join(' at ')
     return `a token of the provider's for ${forWhom}${scope === undefined ? '' : `, scope ${scope}`} (exchange)`
   }
+  if (credential.kind === 'aws') {
+    const { service, region, roleArn } = credential.aws
+    return `a signature for ${service} in ${region} with AWS credentials of ${roleArn ?? "the user's role"} (aws)`
+  }
   const { audience, ttl, claims, encryptTo } = credential.mint
   const says = claims.length === 0 ? '' : `, with ${claims.join(', ')}`
   const sealed = encryptTo === undefined ? '' : `, encrypted by ${encryptTo.algorithm}`

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { awsSchema } from './aws-schema.ts'
 import { duration } from './quantities.ts'
 import { settle } from './settle.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -7,7 +8,8 @@ import { audience, filled, resource, scopes } from './texts.ts'
 /** Tokens may live this long at most: what was signed before a rotation of keys must run out while its key is known. */
 export const longestTtl = '15m'
 
-const wholly = 'write none, access-token, id-token, { exchange: { audience: … } } or { mint: { audience: … } }'
+const wholly =
+  'write none, access-token, id-token, { exchange: { audience: … } }, { mint: { audience: … } } or { aws: { service: …, region: … } }'
 
 /** The keys of `credential`: a token of the user's, or one that is made for the upstream alone. */
 export function credentialSchema(around: Surroundings) {
@@ -60,8 +62,16 @@ export function credentialSchema(around: Surroundings) {
         .describe(
           'A token of the gateway itself, for this upstream: signed, and checked with the keys at `/auth/jwks.json`.',
         ),
+      aws: awsSchema()
+        .optional()
+        .describe("A signature (SigV4) with AWS credentials of the user's role, from the provider's `identityPool`."),
     })
-    .transform(({ exchange, mint }, ctx) => {
+    .transform(({ exchange, mint, aws }, ctx) => {
+      if (aws !== undefined && exchange === undefined && mint === undefined) return { kind: 'aws' as const, aws }
+      if (aws !== undefined) {
+        ctx.addIssue({ code: 'custom', message: 'a request is signed or carries a token; remove one', path: ['aws'] })
+        return z.NEVER
+      }
       if (exchange !== undefined && mint === undefined) return { kind: 'exchange' as const, exchange }
       if (mint !== undefined && exchange === undefined) return { kind: 'mint' as const, mint }
       const both = exchange !== undefined

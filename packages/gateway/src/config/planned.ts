@@ -4,26 +4,13 @@ import type { Path } from './review.ts'
  * What the interface names and this version does not do yet. It is refused with its own words, never ignored: somebody
  * counts on it. An entry leaves this table when the feature arrives, and the schema takes the key over.
  */
-export const plannedKeys = [
-  'watch.audit',
-  'watch.webhook',
-  'watch.rules',
-  'session.binding',
-  'providers.*.identityPool',
-] as const
+export const plannedKeys = ['watch.audit', 'watch.webhook', 'watch.rules', 'session.binding'] as const
 
 export const plannedValues: readonly {
   readonly at: string
   readonly is: (value: unknown) => boolean
   readonly instead: string
-}[] = [
-  { at: 'store.kind', is: oneOf('redis', 'postgres', 'dynamodb'), instead: 'write lmdb or memory' },
-  {
-    at: 'routes.*.credential',
-    is: (value) => isObject(value) && Object.hasOwn(value, 'aws'),
-    instead: 'write none, access-token, id-token, { exchange: … } or { mint: … }',
-  },
-]
+}[] = [{ at: 'store.kind', is: oneOf('redis', 'postgres', 'dynamodb'), instead: 'write lmdb or memory' }]
 
 export interface Planned {
   readonly path: Path

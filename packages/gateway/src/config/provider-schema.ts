@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { kindNames, usualScope } from '../providers/kind.ts'
 import { issuer } from './addresses.ts'
 import type { ClientKey } from './client-key.ts'
+import { identityPoolSchema } from './identity-pool-schema.ts'
 import { kindSettings } from './kind-schema.ts'
 import { secret } from './secret.ts'
 import { settle } from './settle.ts'
@@ -70,6 +71,9 @@ export function createProviderSchema(around: Surroundings) {
         'The issuer, letter for letter as the provider publishes it. Plain http only on localhost, 127.0.0.1 and [::1]. Where `kind` is `cognito` or `google`, or `tenant` is given, it follows from that.',
       ),
     ...kindSettings(),
+    identityPool: identityPoolSchema()
+      .optional()
+      .describe('The Amazon Cognito identity pool where users of this provider get AWS credentials: see docs/aws.md.'),
     clientId: filled('client id').describe('The client that the provider registered for this application.'),
     clientSecret: secret(around)
       .optional()

@@ -2,6 +2,7 @@ import type { core } from 'zod'
 import { cspProblem, namesReports } from '../protocol/csp.ts'
 import { kindOf } from '../providers/kinds.ts'
 import { isLoopback } from './addresses.ts'
+import { reviewAws } from './aws-rules.ts'
 import { isProvidersToken } from './credential-schema.ts'
 import { warnOfKind } from './kind-rules.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
@@ -22,6 +23,7 @@ export function reviewConfig(warnings: boolean) {
     reviewRoutes(config, review)
     reviewRoles(config, review)
     reviewSignals(config, review)
+    reviewAws(config, review)
     reviewHeaders(config, review)
   }
 }

@@ -68,6 +68,17 @@ export function readBeginning(request: IncomingMessage, enough: number): Promise
   })
 }
 
+/** Reads on until all of it is there; undefined if it has more than `limit` bytes. */
+export async function readWhole(
+  request: IncomingMessage,
+  limit: number,
+  begun: Beginning = { bytes: Buffer.alloc(0), whole: false },
+): Promise<Beginning | undefined> {
+  const rest = begun.whole ? undefined : await readBeginning(request, limit - begun.bytes.length)
+  const all = rest === undefined ? begun : { bytes: Buffer.concat([begun.bytes, rest.bytes]), whole: rest.whole }
+  return all.whole && all.bytes.length <= limit ? all : undefined
+}
+
 /**
  * A request's body on its way to an upstream. It stands between the two because undici destroys a body when the upstream
  * fails, and destroying the request itself would close the client's connection before the failure was told.

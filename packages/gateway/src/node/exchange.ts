@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd } from '../decision.ts'
+import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd, Unauthorized } from '../decision.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { type Beginning, Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
@@ -22,7 +22,7 @@ export interface Surroundings {
   /** Counts answers by the first digit of their status. */
   readonly answers: Float64Array
   /** Sends the request again, as decided anew. */
-  forward(request: IncomingMessage, response: ServerResponse, decision: Forward): void
+  forward(request: IncomingMessage, response: ServerResponse, decision: Forward, beginning?: Beginning): void
   /** Sends it on its way, to the address that it has now. */
   dispatch(exchange: Exchange): void
   unavailable(code: UpstreamFailure, decision: Forward): Respond
@@ -67,6 +67,8 @@ export class Exchange implements Abortable, LiveStream {
   #endless = false
   /** The first byte of an answer came. */
   #answering = false
+  /** All of the body, held so that the request can be signed and sent anew. */
+  readonly #whole: Beginning | undefined
   #triedElsewhere = false
   #complete = false
   /** What the client had read already of the 401 that is held: at most what it reads at once. */
@@ -88,6 +90,7 @@ export class Exchange implements Abortable, LiveStream {
     this.address = parties[4]
     this.#seen = around.now
     this.#began = around.now
+    this.#whole = parties[2].refused !== undefined && parties[5]?.whole ? parties[5] : undefined
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'), parties[5])
       : null
@@ -172,7 +175,14 @@ export class Exchange implements Abortable, LiveStream {
     answers[digit] = (answers[digit] as number) + 1
     this.#seen = this.#around.now
     this.#resume = resume
-    if (status === 401 && this.decision.unauthorized !== undefined) return this.#askAgain(headers)
+    const { unauthorized, refused } = this.decision
+    if (status === 401 && unauthorized !== undefined) {
+      return this.#askAgain(status, headers, unauthorized(this.decision, { headers, repeatable: this.#isRepeatable() }))
+    }
+    if ((status === 403 || status === 400) && refused !== undefined) {
+      const repeatable = this.#isRepeatable(this.#whole !== undefined)
+      return this.#askAgain(status, headers, refused(this.decision, { status, headers, repeatable }))
+    }
     this.#begin(status, headers)
     return true
   }
@@ -196,16 +206,15 @@ export class Exchange implements Abortable, LiveStream {
     process.nextTick(flush, this)
   }
 
-  /** The upstream's 401 waits unread until the guard has said what becomes of it. */
-  #askAgain(headers: string[]): boolean {
-    const said = this.decision.unauthorized?.(this.decision, { headers, repeatable: this.#isRepeatable() })
+  /** The upstream's refusal waits unread until the guard has said what becomes of it. */
+  #askAgain(status: number, headers: string[], said: ReturnType<Unauthorized>): boolean {
     if (said instanceof Promise) {
       this.#state = 'held'
       void said.then((decision) => {
         if (this.#state !== 'held') return
         this.#seen = this.#around.now
         if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
-        else this.#settle(decision, headers)
+        else this.#settle(decision, status, headers)
         if (decision !== undefined) return
         for (const chunk of this.#kept ?? []) this.onData(chunk)
         this.#kept = undefined
@@ -214,20 +223,20 @@ export class Exchange implements Abortable, LiveStream {
       })
       return false
     }
-    this.#settle(said, headers)
+    this.#settle(said, status, headers)
     return said === undefined
   }
 
-  #settle(said: Forward | Respond | undefined, headers: string[]): void {
+  #settle(said: Forward | Respond | undefined, status: number, headers: string[]): void {
     if (said === undefined) {
-      this.#begin(401, headers)
+      this.#begin(status, headers)
       return
     }
     this.#over()
     // Nobody wants the rest of the 401, be it endless.
     this.#abort?.()
     this.body?.destroy()
-    if (said.kind === 'forward') this.#around.forward(this.#request, this.#response, said)
+    if (said.kind === 'forward') this.#around.forward(this.#request, this.#response, said, this.#whole)
     else respond(this.#request, this.#response, said, this.decision.response.add)
   }
 
@@ -235,9 +244,9 @@ export class Exchange implements Abortable, LiveStream {
    * Twice is as good as once, and all of it can be sent again. A client that was invited to send its body (`Expect`) is not
    * invited twice. @see RFC 9110 §9.2.2
    */
-  #isRepeatable(): boolean {
+  #isRepeatable(held = false): boolean {
     const { method, headers } = this.#request
-    return this.body === null && headers.expect === undefined && IDEMPOTENT.has(method as string)
+    return (this.body === null || held) && headers.expect === undefined && IDEMPOTENT.has(method as string)
   }
 
   onData(chunk: Buffer): boolean {

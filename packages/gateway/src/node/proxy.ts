@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { Dispatcher } from 'undici'
 import type { Forward, PoolSettings, RawHeaders, Respond } from '../decision.ts'
-import { type Beginning, declaredLength, invite } from './body.ts'
+import { type Beginning, ClientGone, declaredLength, invite, readWhole } from './body.ts'
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
@@ -134,6 +134,24 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return
     }
     if (beginning === undefined) invite(request, response)
+    const { withBody } = decision
+    if (withBody !== undefined) {
+      void readWhole(request, decision.maxBody, beginning).then(
+        (whole) => {
+          const next = whole === undefined ? unavailable('payload_too_large', decision) : withBody(whole.bytes)
+          if (request.socket.destroyed) return
+          if (next.kind === 'forward') forward(request, response, next, whole)
+          else {
+            request.resume()
+            respond(request, response, next, decision.response.add)
+          }
+        },
+        (error: unknown) => {
+          if (!(error instanceof ClientGone)) log.warn({ err: error, requestId: decision.requestId }, 'no body')
+        },
+      )
+      return
+    }
     dispatch(
       new Exchange(around, connectionOf(request.socket), [request, response, decision, pool, address, beginning]),
     )

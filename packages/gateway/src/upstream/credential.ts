@@ -26,6 +26,8 @@ export function createCredential(route: Pick<RouteConfig, 'credential' | 'offlin
   if (credential === 'none') return () => undefined
   if (typeof credential === 'object' && credential.kind === 'mint')
     return createMintCredential(credential.mint, services)
+  // The whole request is signed, by what carries it out: see aws/signed-forward.ts.
+  if (typeof credential === 'object' && credential.kind === 'aws') return () => undefined
   const fresh = createFreshTokens(route, services)
   if (typeof credential === 'object') return createExchangeCredential(credential.exchange, fresh, services)
   const given = ({ tokens }: LiveSession): Credential => {

@@ -39,7 +39,7 @@ const promised: readonly (readonly [string, unknown])[] = [
   ...['redis', 'postgres', 'dynamodb'].map((kind) => ['store.kind', kind] as const),
   ['routes.*.credential', { exchange: { audience: 'x' } }],
   ['routes.*.credential', { mint: { audience: 'x' } }],
-  ['routes.*.credential', { aws: { service: 's3' } }],
+  ['routes.*.credential', { aws: { service: 's3', region: 'eu-west-1' } }],
 ]
 
 test.each(promised.filter(([at, value]) => plannedValues.some((row) => row.at === at && row.is(value))))(

@@ -1,3 +1,5 @@
+import { mayPass } from '../../config/aws-schema.ts'
+
 /**
  * What of a client's head reaches AWS: what says how to read or answer the request, and what the route adds. Not its
  * Authorization or `x-amz-*`, which could make the request somebody else's or another one (x-amz-copy-source, x-amz-acl); no
@@ -14,17 +16,6 @@ export function createForwardedHeaders(further: readonly string[]): (forward: re
     return kept
   }
 }
-
-/** Even where a route names it. */
-export function mayPass(name: string): boolean {
-  return !/^(?:x-amz-|x-amzn-|x-forwarded-|x-coatcheck-|sec-|proxy-)/.test(name) && !never.has(name)
-}
-
-const never = new Set(
-  'authorization cookie host forwarded connection keep-alive te trailer transfer-encoding upgrade expect date x-http-method-override x-csrf x-csrf-token dpop origin referer'.split(
-    ' ',
-  ),
-)
 
 const usual =
   'accept accept-encoding accept-language cache-control content-disposition content-encoding content-language content-length content-md5 content-type expires idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since range user-agent x-api-key'.split(

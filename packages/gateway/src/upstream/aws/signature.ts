@@ -27,8 +27,6 @@ export const hashOfNothing = hashOf('')
 export interface Signer {
   /** The headers that make the request a signed one: name, value, … Session token and Authorization among them. */
   sign(request: Signable, credentials: AwsCredentials): string[]
-  /** The signed query of an address that does the same without any header. `expires`: seconds that it is good for. */
-  presign(request: Signable, credentials: AwsCredentials, expires: number): string
 }
 
 /**
@@ -78,26 +76,6 @@ export function createSigner({ service, region }: SigningScope): Signer {
         'Authorization',
         `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=${signed}, Signature=${signature}`,
       ]
-    },
-
-    presign(request, credentials, expires) {
-      const time = timeOf(request.at)
-      const headers: Record<string, string> = { ...request.headers, host: request.host }
-      const names = Object.keys(headers).sort()
-      const query = [
-        ['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'],
-        ['X-Amz-Credential', `${credentials.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`],
-        ['X-Amz-Date', time],
-        ['X-Amz-Expires', String(expires)],
-        ['X-Amz-Security-Token', credentials.sessionToken],
-        ['X-Amz-SignedHeaders', names.join(';')],
-      ]
-        .map(([name = '', value = '']) => `${name}=${encodeURIComponent(value)}`)
-        .join('&')
-      const lines = names.map((name) => `${name}:${collapsed(headers[name] as string)}\n`).join('')
-      const { method, canonicalPath, payloadHash } = request
-      const canonical = `${method}\n${canonicalPath}\n${query}\n${lines}\n${names.join(';')}\n${payloadHash}`
-      return `${query}&X-Amz-Signature=${signatureOf(canonical, time, credentials)}`
     },
   }
 }

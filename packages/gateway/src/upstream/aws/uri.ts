@@ -4,13 +4,13 @@
  */
 export function strictlyEncoded(text: string): string {
   const encoded = encodeURIComponent(text)
-  return left.test(encoded) ? encoded.replace(leftAll, escape) : encoded
+  return left.test(encoded) ? encoded.replace(leftAll, escapeOf) : encoded
 }
 
 const left = /[!'()*]/
 const leftAll = /[!'()*]/g
 
-function escape(character: string): string {
+function escapeOf(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase()}`
 }
 

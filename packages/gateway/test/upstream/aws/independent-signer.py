@@ -1,4 +1,4 @@
-"""Signs requests as botocore does: a JSON document a line in, the headers or the query that it adds a line out."""
+"""Signs requests as botocore does: a JSON document a line in, the headers of the signed request a line out."""
 
 import datetime
 import json
@@ -41,10 +41,6 @@ def sign(asked):
     request.context["client_config"] = SimpleNamespace(s3={"payload_signing_enabled": asked["signBody"]})
     credentials = Credentials("ASIAEXAMPLEEXAMPLE00", "secret/of+the=example", "token/of+the=example")
     s3 = asked["service"] == "s3"
-    if "expires" in asked:
-        signer = botocore.auth.S3SigV4QueryAuth(credentials, "s3", asked["region"], expires=asked["expires"])
-        signer.add_auth(request)
-        return {"url": request.url}
     kind = botocore.auth.S3SigV4Auth if s3 else botocore.auth.SigV4Auth
     kind(credentials, asked["service"], asked["region"]).add_auth(request)
     return {name.lower(): value for name, value in request.headers.items()}

@@ -1,0 +1,227 @@
+import { decodeJwt } from 'jose'
+import { isLoopback } from '../../config/addresses.ts'
+import type { AwsConfig } from '../../config/aws-schema.ts'
+import type { RouteConfig } from '../../config/schema.ts'
+import type { Forward, Outcome, Refused, Respond } from '../../decision.ts'
+import { Refusal } from '../../errors.ts'
+import type { GatewayRequest } from '../../request.ts'
+import type { Services } from '../../services.ts'
+import type { LiveSession } from '../../session/record.ts'
+import { createFreshTokens } from '../fresh-tokens.ts'
+import { createStillAdmitted } from '../still-admitted.ts'
+import type { AwsCredentials } from './credentials.ts'
+import { createForwardedHeaders } from './forwarded-headers.ts'
+import type { Obtained, Wanted } from './role-credentials.ts'
+import { createSigner, hashOf, hashOfNothing, unsignedPayload } from './signature.ts'
+import { type SignableTarget, signableTarget } from './target.ts'
+
+/** Bytes that the service takes at most, where the body is hashed and so has to be held. */
+const largest: Readonly<Record<string, number>> = { lambda: 6 * 1024 * 1024 }
+const usualLargest = 10 * 1024 * 1024
+
+export interface SignedForwardParts {
+  readonly aws: AwsConfig
+  /** The request as it would go without a credential. */
+  readonly forward: (request: GatewayRequest, session: LiveSession) => Outcome | Promise<Outcome>
+  /** The answer to what was thrown after the decision. */
+  readonly answerTo: (error: unknown, request: GatewayRequest) => Respond
+}
+
+/** Carries out a route whose requests are signed with AWS credentials of the user's role. */
+export function createSignedForward(route: RouteConfig, services: Services, parts: SignedForwardParts) {
+  const { now, roleCredentials, clockOffsets } = services
+  const { aws, forward, answerTo } = parts
+  const { service } = aws
+  const upstream = route.upstream as string
+  const { host, protocol, hostname } = new URL(upstream)
+  const signer = createSigner({ service, region: aws.region })
+  const headersOf = createForwardedHeaders(aws.headers)
+  const fresh = createFreshTokens(route, services)
+  const stillAdmitted = createStillAdmitted(route, services)
+  const wantedOf = createWanted(aws, services)
+  // S3 alone takes a body that isn't signed; TLS then vouches for it.
+  const streams = service === 's3' && (protocol === 'https:' || isLoopback(hostname))
+  const maxBody = streams ? route.maxBody : Math.min(route.maxBody, largest[service] ?? usualLargest)
+
+  /** The credentials, and the session as it is after a refresh. */
+  async function obtain(request: GatewayRequest, session: LiveSession, wanted: Wanted, instead?: AwsCredentials) {
+    let current = (await fresh.renew(request, session)) ?? session
+    // The pool takes ID tokens only, and their end is not always that of the access token.
+    const { exp = Number.POSITIVE_INFINITY } = decodeJwt(current.tokens.idToken)
+    if (exp * 1000 <= now() + 5_000) {
+      const replaced = await fresh.replace(request, current)
+      if (replaced === undefined) throw new Refusal('login_required', { cause: 'the ID token is over' })
+      current = replaced
+    }
+    if (current !== session) stillAdmitted(current)
+    const answer = await roleCredentials.fetch(current, wanted, instead)
+    if (answer.kind !== 'usable') throw refusalFor(answer)
+    return { credentials: answer.credentials, session: current }
+  }
+
+  function signed(base: Forward, target: Target, credentials: AwsCredentials, body?: Uint8Array): Forward {
+    const { request, session } = base as Asked
+    const type = headerOf(base.headers, 'content-type')
+    const headers = [
+      ...(body === undefined ? base.headers : without(base.headers, 'content-length')),
+      ...(body === undefined ? [] : ['content-length', String(body.length)]),
+    ]
+    const payloadHash = body !== undefined ? hashOf(body) : hasBody(request) ? unsignedPayload : hashOfNothing
+    const at = now() + (clockOffsets.get(upstream) ?? 0)
+    const added = signer.sign(
+      {
+        ...{ ...target, method: request.head.method, host, payloadHash, at },
+        headers: type === undefined || !/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(type) ? {} : { 'content-type': type },
+      },
+      credentials,
+    )
+    const again = (forward: Forward, next: AwsCredentials) => {
+      // The refusal of what was signed anew is the answer.
+      const { refused: _, ...rest } = signed({ ...base, session: forward.session }, target, next, body)
+      return { ...rest, refused: hidden }
+    }
+    return {
+      ...base,
+      path: target.wire,
+      headers: [...headers, ...added],
+      session,
+      // What AWS says of a bad signature repeats the session token, and the browser would have it.
+      refused: (told, answer) => {
+        const reason = reasonOf(answer.headers)
+        const theirs = Date.parse(headerOf(answer.headers, 'date') ?? '')
+        const skew = theirs - at
+        const skewed = Math.abs(skew) > noticeable
+        if (skewed) clockOffsets.set(upstream, theirs - now())
+        const expired = /^Expired/.test(reason) || (!Number.isNaN(theirs) && theirs >= credentials.expiresAt)
+        if (!answer.repeatable || (!skewed && !expired)) return hidden(told, answer)
+        if (roleCredentials.isOver((session as LiveSession).id, credentials)) return hidden(told, answer)
+        if (!expired) return again(told, credentials)
+        const wanted = wantedOf(session as LiveSession)
+        return obtain(request, session as LiveSession, wanted, credentials).then(
+          (next) => again(told, next.credentials),
+          (error: unknown) => answerTo(error, request),
+        )
+      },
+    }
+  }
+
+  /** An error of the signature, or any of S3's, may quote what was signed: it is told in our own words. */
+  const hidden: Refused = ({ request }, { headers, status }) => {
+    const reason = reasonOf(headers)
+    if (aboutSignature.test(reason)) {
+      return answerTo(
+        new Refusal('signature_refused', { cause: `${service} answered ${reason}` }),
+        request as GatewayRequest,
+      )
+    }
+    if (service !== 's3' || !(headerOf(headers, 'content-type') ?? '').includes('xml')) return undefined
+    const cause = `s3 answered ${status}`
+    return answerTo(
+      new Refusal(status === 403 ? 'access_denied' : 'signature_refused', { cause }),
+      request as GatewayRequest,
+    )
+  }
+
+  function carryOut(
+    request: GatewayRequest,
+    session: LiveSession,
+    credentials: AwsCredentials,
+    target: Target,
+  ): Forward {
+    const unsigned = forward(request, session) as Forward
+    const base = { ...unsigned, maxBody, headers: cleaned(unsigned.headers) }
+    if (!hasBody(request) || streams) return signed(base, target, credentials)
+    return {
+      ...base,
+      path: target.wire,
+      withBody: (body) =>
+        roleCredentials.isOver(session.id, credentials)
+          ? answerTo(new Refusal('session_expired', { cause: 'it ended while the body came' }), request)
+          : signed(base, target, credentials, body),
+    }
+  }
+
+  function cleaned(headers: readonly string[]): string[] {
+    const own: string[] = []
+    for (let i = 0; i < headers.length; i += 2) {
+      if (ownHeaders.has(headers[i] as string)) own.push(headers[i] as string, headers[i + 1] as string)
+    }
+    return [...headersOf(headers), ...own]
+  }
+
+  return (request: GatewayRequest, session: LiveSession | undefined): Forward | Promise<Forward> => {
+    if (session === undefined) throw new Refusal('login_required')
+    const target = targetOf(route, request, service)
+    const wanted = wantedOf(session)
+    const known = roleCredentials.at(session, wanted)
+    if (known !== undefined) return carryOut(request, session, known, target)
+    return obtain(request, session, wanted).then((next) => carryOut(request, next.session, next.credentials, target))
+  }
+}
+
+type Target = Extract<SignableTarget, { kind: 'target' }>
+type Asked = Forward & Required<Pick<Forward, 'request'>>
+
+/** Milliseconds by which a clock may be off before a refusal is put down to it; AWS allows five minutes. */
+const noticeable = 240_000
+
+const aboutSignature =
+  /^(?:InvalidSignature|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken|UnrecognizedClient|InvalidClientTokenId|ExpiredToken|RequestExpired|RequestTimeTooSkewed)/
+
+/** Of the gateway's own: what finds a request again in the log. AWS knows the user by the role's session. */
+const ownHeaders = new Set(['X-Request-Id', 'traceparent', 'tracestate'])
+
+/** @throws Refusal */
+function targetOf({ stripPrefix = '' }: RouteConfig, { path, query }: GatewayRequest, service: string): Target {
+  const rest = (stripPrefix === '' ? path : path.slice(stripPrefix.length)) || '/'
+  const target = signableTarget(rest, query, service === 's3' ? 's3' : 'encoded-twice')
+  if (target.kind === 'refused') throw new Refusal('bad_request', { cause: target.reason })
+  return target
+}
+
+/** Whose credentials a session gets here. @throws Refusal where it belongs to no pool */
+function createWanted(aws: AwsConfig, { config }: Pick<Services, 'config'>) {
+  const known = new Map<string, Wanted>()
+  for (const [name, { identityPool: pool, issuer, userPoolId }] of Object.entries(config.providers)) {
+    if (pool === undefined || (aws.provider !== undefined && aws.provider !== name)) continue
+    const loginsKey = loginsKeyOf(issuer, userPoolId)
+    known.set(name, { pool, loginsKey, roleArn: aws.roleArn })
+  }
+  return ({ record }: Pick<LiveSession, 'record'>): Wanted => {
+    const wanted = known.get(record.provider)
+    if (wanted && config.providers[record.provider]?.issuer === record.subject.iss) return wanted
+    throw new Refusal('access_denied', { cause: `sign-in by ${record.provider} gives no AWS credentials here` })
+  }
+}
+
+/** The pool's name for an issuer: a user pool by its region and id, whatever form of issuer it uses; others by their address. */
+export function loginsKeyOf(issuer: string, userPoolId: string | undefined): string {
+  if (userPoolId === undefined) return issuer.replace(/^https?:\/\//, '')
+  return `cognito-idp.${userPoolId.slice(0, userPoolId.indexOf('_'))}.amazonaws.com/${userPoolId}`
+}
+
+function refusalFor(answer: Exclude<Obtained, { kind: 'usable' }>): Refusal {
+  if (answer.kind === 'ended') return new Refusal('session_expired', { cause: 'it ended meanwhile' })
+  const { kind, cause } = answer
+  if (kind === 'denied') return new Refusal('access_denied', { cause })
+  if (kind === 'refused') return new Refusal('token_refused', { cause })
+  return new Refusal('provider_unavailable', { cause, headers: ['Retry-After', '5'] })
+}
+
+function hasBody({ fields }: GatewayRequest): boolean {
+  return fields.transferEncoding !== undefined || (fields.contentLength !== undefined && fields.contentLength !== '0')
+}
+
+/** `x-amzn-errortype: ExpiredTokenException:http://…` */
+function reasonOf(headers: readonly string[]): string {
+  return (headerOf(headers, 'x-amzn-errortype') ?? '').split(':')[0] ?? ''
+}
+
+function headerOf(headers: readonly string[], wanted: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]?.toLowerCase() === wanted) return headers[i + 1]
+  return undefined
+}
+
+function without(headers: readonly string[], name: string): string[] {
+  return headers.filter((_, i) => headers[i - (i % 2)]?.toLowerCase() !== name)
+}
