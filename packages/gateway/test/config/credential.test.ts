@@ -60,15 +60,18 @@ test.each([
     { exchange: { audience: 'a' }, mint: { audience: 'a' } },
     'credential.mint: a token is made in one way; remove exchange or mint',
   ],
-  [{}, 'credential: write none, access-token, id-token, { exchange: { audience: … } } or { mint: { audience: … } }'],
+  [
+    {},
+    'credential: write none, access-token, id-token, { exchange: { audience: … } }, { mint: { audience: … } } or { aws: { service: …, region: … } }',
+  ],
   [
     null,
-    'credential: is empty; write none, access-token, id-token, { exchange: { audience: … } } or { mint: { audience: … } }',
+    'credential: is empty; write none, access-token, id-token, { exchange: { audience: … } }, { mint: { audience: … } } or { aws: { service: …, region: … } }',
   ],
   [{ mnit: { audience: 'a' } }, 'credential.mnit: unknown key; did you mean mint?'],
   [
     'bearer',
-    'credential: write none, access-token, id-token, { exchange: { audience: … } } or { mint: { audience: … } }',
+    'credential: write none, access-token, id-token, { exchange: { audience: … } }, { mint: { audience: … } } or { aws: { service: …, region: … } }',
   ],
 ])('PX7 %j is refused: %s', (credential, message) => {
   expect(complaints(withCredential(credential))).toEqual([`routes[0].${message}`])

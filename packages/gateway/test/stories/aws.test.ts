@@ -189,11 +189,13 @@ describe('when it does not work', () => {
     await using given = await createAwsWorld()
     const { browser } = await given.signIn({ query: '&idp=Okta' })
     await browser.fetch('/prod/me')
-    const cookies = browser.cookieHeader?.('/prod/me')
+    const thief = browser.saved()
     expect((await browser.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
-    const headers = cookies === undefined ? {} : { cookie: cookies }
-    expect((await browser.fetch('/prod/me', { headers })).status).toBe(401)
+    for (const one of [browser, thief]) expect((await one.fetch('/prod/me')).status).toBe(401)
     expect(given.cognito.aws('execute-api').received.length).toBe(1)
+    const next = await given.signIn({ browser: 'next', query: '&idp=Okta' })
+    expect((await next.browser.fetch('/prod/me')).status).toBe(200)
+    expect(count(given)).toEqual({ ids: 1, credentials: 2 })
   })
 
   test('PX3 LG2 canaries: no secret of AWS is in the log', async () => {

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import { complaints, configOf, corp, route, variant } from './folder.ts'
+
+const guid = '12345678-1234-1234-1234-123456789abc'
+const pool = { id: `eu-west-1:${guid}` }
+const upstream = 'https://abc.execute-api.eu-west-1.amazonaws.com'
+const signed = (aws: unknown, more: object = {}) => [route({ upstream, credential: { aws }, ...more })]
+const working = { service: 'execute-api', region: 'eu-west-1' }
+const arn = 'arn:aws:iam::123456789012:role/orders'
+
+test('an identity pool and a signed route, with what they leave out', () => {
+  const config = configOf(variant({ providers: { corp: { ...corp, identityPool: pool } }, routes: signed(working) }))
+  expect(config.providers.corp?.identityPool).toEqual({ ...pool, flow: 'enhanced', roleFrom: 'token' })
+  expect(config.routes[0]?.credential).toEqual({ kind: 'aws', aws: { ...working, headers: [] } })
+})
+
+test.each<[unknown, object, object, string]>([
+  [{ service: 'sqs', region: 'eu-west-1' }, pool, {}, 'credential.aws.service: write execute-api, lambda, s3,'],
+  [{ service: 's3' }, pool, {}, 'credential.aws.region: is missing; write a region of AWS'],
+  [{ ...working, roleArn: 'admin' }, pool, {}, 'credential.aws.roleArn: write the ARN of a role'],
+  [{ ...working, headers: ['x-amz-acl'] }, pool, {}, 'credential.aws.headers[0]: is set or withheld by the gateway'],
+  [{ ...working, headers: ['Cookie'] }, pool, {}, 'credential.aws.headers[0]: is set or withheld by the gateway'],
+  [
+    { ...working, provider: 'other' },
+    pool,
+    {},
+    'credential.aws.provider: is no provider with an identityPool; write corp',
+  ],
+  [
+    working,
+    pool,
+    { upstream: 'http://10.0.0.1:3000' },
+    'upstream: a signed request carries a session token; write https',
+  ],
+  [working, pool, { upstream: 'wss://a.test' }, 'credential: WebSockets are not signed'],
+  [working, pool, { upstream: [upstream, 'https://b.test'] }, 'upstream: a signature is for one host'],
+  [
+    { ...working, roleArn: arn },
+    { ...pool, roleFrom: 'rules' },
+    {},
+    'credential.aws.roleArn: the identity pool of corp',
+  ],
+])('%j with the pool %j and %j: %4$s', (aws, identityPool, more, message) => {
+  const found = complaints({ providers: { corp: { ...corp, identityPool } }, routes: signed(aws, more) })
+  expect(found).toEqual([expect.stringContaining(`routes[0].${message}`)])
+})
+
+test.each<[object, string]>([
+  [{ id: guid }, 'id: write the id of the identity pool'],
+  [{ ...pool, roleFrom: 'me' }, 'roleFrom: write token, rules or { customRoleArn: arn:… }'],
+  [{ ...pool, flow: 'basic' }, 'flow: basic goes by cognito:roles of a user pool; write enhanced'],
+  [{ ...pool, endpoint: 'http://evil.example' }, 'endpoint: plain http works for localhost'],
+])('the identity pool %j is refused: %s', (identityPool, message) => {
+  expect(complaints({ providers: { corp: { ...corp, identityPool } }, routes: [route({})] })).toEqual([
+    expect.stringContaining(`providers.corp.identityPool.${message}`),
+  ])
+})
+
+test('a signed route without any pool is refused', () => {
+  expect(complaints({ providers: { corp }, routes: signed(working) })).toEqual([
+    'routes[0].credential.aws: no provider has an identityPool; write one under providers',
+  ])
+})
