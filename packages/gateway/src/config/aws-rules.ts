@@ -7,9 +7,13 @@ export function reviewAws({ providers, routes }: Sections, { sound, problem }: R
   const named = sound([], 'providers') && typeof providers === 'object' && providers !== null
   if (named) reviewPools(providers, { sound, problem })
   if (!Array.isArray(routes)) return
-  routes.forEach(({ credential, addresses, forwardAuth }, index) => {
+  routes.forEach((route, index) => {
     const at = ['routes', index]
-    if (!sound(at, 'credential', 'upstream') || typeof credential !== 'object' || credential?.kind !== 'aws') return
+    if (!sound(at, 'credential', 'upstream')) return
+    const { credential, forwardAuth } = route
+    if (typeof credential !== 'object' || credential?.kind !== 'aws') return
+    // Absent where something else is wrong with the route.
+    const addresses = Array.isArray(route.addresses) ? route.addresses : []
     if (forwardAuth) {
       problem([...at, 'credential'], 'a signature covers the body, which forward-auth never sees; write an upstream')
     }

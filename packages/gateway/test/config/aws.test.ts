@@ -61,3 +61,10 @@ test('a signed route without any pool is refused', () => {
     'routes[0].credential.aws: no provider has an identityPool; write one under providers',
   ])
 })
+
+test('what is wrong elsewhere in the route is all that is said of it', () => {
+  const routes = signed(working, { path: 'no path' })
+  expect(complaints({ providers: { corp: { ...corp, identityPool: pool } }, routes })).toEqual([
+    expect.stringContaining('routes[0].path: '),
+  ])
+})
