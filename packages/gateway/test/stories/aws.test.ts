@@ -185,6 +185,21 @@ describe('when it does not work', () => {
     expect([revoked.status, revoked.json().code]).toEqual([502, 'signature_refused'])
   })
 
+  test('PX3 an error of S3, which may quote the session token, is told in our own words', async () => {
+    await using given = await createAwsWorld()
+    const { browser } = await given.signIn({ query: '&idp=Okta' })
+    await browser.fetch('/bucket/key')
+    const [{ sessionToken, accessKeyId } = { sessionToken: '', accessKeyId: '' }] = given.cognito.credentials.minted
+    const headers = { 'content-type': 'application/xml' }
+    const message = `<Token-0>${sessionToken}</Token-0><AWSAccessKeyId>${accessKeyId}</AWSAccessKeyId>`
+    given.cognito
+      .aws('s3')
+      .faults.add({ kind: 'fail', status: 400, code: 'InvalidToken', message, headers }, { times: 1 })
+    expect((await browser.fetch('/bucket/key')).json()).toMatchObject({ code: 'signature_refused' })
+    given.cognito.aws('s3').faults.add({ kind: 'fail', status: 403, code: 'SignatureDoesNotMatch', message, headers })
+    expect((await browser.fetch('/bucket/key')).json()).toMatchObject({ code: 'access_denied' })
+  })
+
   test('PX7 after sign-out nothing is signed: the old cookie gets 401, a new sign-in new credentials', async () => {
     await using given = await createAwsWorld()
     const { browser } = await given.signIn({ query: '&idp=Okta' })
