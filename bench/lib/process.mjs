@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { request as requestSecurely } from 'node:https'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -74,11 +75,14 @@ process.once('exit', () => {
 })
 
 /** Resolves when something answers HTTP on the port; rejects with the end of the log when the child died or is too slow. */
-export async function ready(handle, port, { path = '/', seconds = 20 } = {}) {
+export async function ready(handle, port, { path = '/', seconds = 20, secure = false } = {}) {
+  const send = secure ? requestSecurely : request
   const until = Date.now() + seconds * 1000
   for (;;) {
     const answered = await new Promise((resolve) => {
-      const probe = request({ port, path, host: '127.0.0.1', agent: false }, (answer) => {
+      // The certificate is of the bench's own making.
+      const options = { port, path, host: '127.0.0.1', agent: false, rejectUnauthorized: false }
+      const probe = send(options, (answer) => {
         answer.destroy()
         resolve(true)
       })
