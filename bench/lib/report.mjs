@@ -38,10 +38,13 @@ export function table(head, body) {
   return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...body.map(line)].join('\n')
 }
 
-function targetLine({ what, limit, value, unit = '' }) {
-  const figure = (number) => `${Number(number.toFixed(number < 1 ? 3 : 1))}${unit}`
-  if (value === undefined) return `- not measured: ${what} (at most ${figure(limit)})`
-  return `- ${value <= limit ? 'reached' : '**missed**'}: ${what} is ${figure(value)} (at most ${figure(limit)})`
+/** A target is a `limit`, which the value may not exceed, or a `least`, which it has to reach. */
+function targetLine({ what, limit, least, value, unit = '' }) {
+  const figure = (number) => `${Number(number.toFixed(Math.abs(number) < 10 ? 3 : 1))}${unit}`
+  const wanted = least === undefined ? `at most ${figure(limit)}` : `at least ${figure(least)}`
+  if (value === undefined) return `- not measured: ${what} (${wanted})`
+  const reached = least === undefined ? value <= limit : value >= least
+  return `- ${reached ? 'reached' : '**missed**'}: ${what} is ${figure(value)} (${wanted})`
 }
 
 export function section({ title, report }) {

@@ -170,9 +170,13 @@ export function report({ rows, rounds, seconds }) {
 function targets(row) {
   const added = (key) => paired(row('coatcheck'), row(key), (a, b) => a - b)
   const share = (key) => paired(row('coatcheck'), row(key), (a, b) => a / b)
+  const [own, nginx] = [row('coatcheck')?.samples ?? [], row('nginx')?.samples ?? []]
+  const pace = own.length && nginx.length ? median(own.map(({ rate }, i) => rate / nginx[i].rate)) : undefined
   return [
     { what: 'the guard adds to the bare Node proxy, CPU µs/request', limit: 12, value: added('node-carrier') },
-    { what: 'CPU per request, of mod_auth_openidc', limit: 0.5, value: share('mod-auth-openidc') },
+    { what: 'CPU per request, of a bare Node proxy on undici', limit: 1, value: share('node-plain') },
+    { what: 'CPU per request, of mod_auth_openidc', limit: 0.38, value: share('mod-auth-openidc') },
     { what: 'CPU per request, of express-openid-connect', limit: 0.12, value: share('express-openid-connect') },
+    { what: 'requests/s, of bare nginx', least: 0.35, value: pace },
   ]
 }

@@ -28,14 +28,23 @@ export async function closeServer(server: Listener): Promise<void> {
   })
 }
 
+/** Ports that each of Vitest's workers has to itself: what one is about to listen on, no other may find free. */
+const lane = 1000
+const lanes = 22
+const firstPort = 10_000 + lane * (Number(process.env.VITEST_POOL_ID ?? 0) % lanes)
+const reserved = new Set<number>()
+
 /**
- * A port that was free a moment ago, for what must know its address before it listens. Drawn from below those that the system
- * hands out by itself: one of these could be given to a connection of another test in the meantime.
+ * A port that was free a moment ago, for what must know its address before it listens; the same one never again in this
+ * process. Drawn from below those that the system hands out by itself: one of these could be given to a connection of another
+ * test in the meantime.
  */
 export async function reservePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
+    const port = randomInt(firstPort, firstPort + lane)
+    if (reserved.has(port)) continue
+    reserved.add(port)
     const server = createServer()
-    const port = randomInt(10_000, 32_000)
     const free = await listen(server, port).then(
       () => true,
       () => false,
@@ -43,5 +52,5 @@ export async function reservePort(): Promise<number> {
     await closeServer(server)
     if (free) return port
   }
-  throw new Error('no free port between 10000 and 32000')
+  throw new Error(`no free port from ${firstPort} on`)
 }

@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 
 export interface RawOptions {
   readonly host?: string
-  /** Milliseconds of silence after which what came so far is the answer; 2000 by default. */
+  /** Milliseconds of silence after which what came so far is the answer; 10,000 by default. */
   readonly silence?: number
 }
 
@@ -11,7 +11,7 @@ export interface RawOptions {
  * HTTP client would send. Ends when the other side closes, or after a silence.
  */
 export function rawRequest(port: number, bytes: string | Uint8Array, options: RawOptions = {}): Promise<string> {
-  const { host = '127.0.0.1', silence = 2000 } = options
+  const { host = '127.0.0.1', silence = 10_000 } = options
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     const socket = connect({ host, port }, () => {

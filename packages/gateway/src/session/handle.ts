@@ -10,5 +10,7 @@ export interface Handles {
 export function createHandles(ring: KeyRing): Handles {
   // Of the oldest key: a session keeps its name when a newer one comes, and in every process alike.
   const key = () => ring.derive(ring.oldest, 'log-hash') as Buffer
-  return { handleOf: (id) => createHmac('sha256', key()).update(id).digest('base64url').slice(0, 22) }
+  const hash = (id: SessionId) => createHmac('sha256', key()).update(id).digest('base64url').slice(0, 22)
+  // With a hyphen in front, `coatcheck sessions revoke ID` would take it for an option.
+  return { handleOf: (id) => hash(id).replace(/^-/, '_') }
 }

@@ -53,7 +53,7 @@ routes:
   const run = coatcheck(['start'], { cwd: home.path, env: { CLIENT_SECRET: 'canary-secret' } })
   try {
     const health = async () => (await fetch(`http://127.0.0.1:${adminPort}/healthz`)).status
-    await expect.poll(() => health().catch(() => 0), { timeout: 10_000 }).toBe(200)
+    await expect.poll(() => health().catch(() => 0)).toBe(200)
     expect((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status).toBe(200)
     const slow = fetch(`http://127.0.0.1:${port}/open/slow?ms=700`)
     await expect.poll(() => upstream.requests.length).toBe(1)

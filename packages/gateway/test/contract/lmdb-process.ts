@@ -17,12 +17,12 @@ async function hammer(id: SessionId, steps: number): Promise<number> {
   return won
 }
 
-/** Creates sessions until the process is killed; each id is reported once its put was acknowledged. */
+/** Creates sessions until the process is killed; each is reported once its put was acknowledged, and before the next. */
 async function pour(index: string): Promise<never> {
   for (;;) {
     const id = randomBytes(16).toString('base64url') as SessionId
     const next = { id, version: 1, bytes: randomBytes(2_000), expiresAt: Date.now() + 600_000, indices: [index] }
-    if (await store.put(next, undefined)) process.send?.({ poured: id })
+    if (await store.put(next, undefined)) await new Promise((sent) => process.send?.({ poured: id }, sent))
   }
 }
 

@@ -70,7 +70,7 @@ describe('lmdb: several processes on one folder', { timeout: 60_000 }, () => {
     void second.call('hammer', first.id, 1_000_000).catch(() => {})
     // No await: lmdb-js alone would show one snapshot for as long as this loop runs.
     const seen = new Set<number>()
-    for (const until = Date.now() + 2_000; seen.size < 20 && Date.now() < until; ) seen.add(store.peek(first.id))
+    for (const until = Date.now() + 20_000; seen.size < 20 && Date.now() < until; ) seen.add(store.peek(first.id))
     expect(seen.size).toBe(20)
     await second.kill()
   })

@@ -50,10 +50,11 @@ describe('finds', () => {
   })
 
   test('nearly every random value of 32 bytes, whatever surrounds it', () => {
-    const missed = Array.from({ length: 2000 }, () => randomBytes(32).toString('base64url')).filter(
+    const missed = Array.from({ length: 20_000 }, () => randomBytes(32).toString('base64url')).filter(
       (value) => !findTokens(`"${value}"`).some((found) => found.value === value),
     )
-    expect(missed.length).toBeLessThan(40)
+    // One in ninety is missed: 222 ± 15.
+    expect(missed.length).toBeLessThan(400)
   })
 })
 

@@ -20,11 +20,13 @@ test.each([
   expect(networkOf(address)).toBe(network)
 })
 
-test('MO2 all addresses of a /64 are one, in every spelling; what is no address stays short', () => {
+test('MO2 all addresses of a /64 that is not one of IPv4 are one, in every spelling; what is no address stays short', () => {
   const group = fc.integer({ min: 0, max: 0xffff })
   const groups = (length: number) => fc.array(group, { minLength: length, maxLength: length })
+  const ofIpv4 = ['0,0,0,0', '100,65435,0,0']
+  const fronts = groups(4).filter((front) => !ofIpv4.includes(front.join()))
   fc.assert(
-    fc.property(groups(4), groups(4), groups(4), (front, one, other) => {
+    fc.property(fronts, groups(4), groups(4), (front, one, other) => {
       const hex = (numbers: number[]) => numbers.map((number) => number.toString(16)).join(':')
       const long = (numbers: number[]) => numbers.map((n) => n.toString(16).toUpperCase().padStart(4, '0')).join(':')
       const network = networkOf(`${hex(front)}:${hex(one)}`)

@@ -162,8 +162,17 @@ export const statusLines = (received: string): string[] => received.match(/HTTP\
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Waits until `check` holds, two seconds at most. */
+/** A moment that the test chooses, where a pause would have to be long enough for every machine. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
+/** Waits until `check` holds; only a failing test waits as long as 15 seconds. */
 export async function eventually(check: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !check(); i++) await pause(10)
+  for (const until = performance.now() + 15_000; !check() && performance.now() < until; ) await pause(10)
   if (!check()) throw new Error('it never came true')
 }

@@ -88,8 +88,10 @@ describe('framing', () => {
   })
 
   test('PX6 a body that breaks its framing on the way ends the connection, and the upstream request', async () => {
+    let heard = false
     let aborted = false
     await using upstream = await startUpstream((req) => {
+      heard = true
       req.resume().on('close', () => {
         aborted = !req.complete
       })
@@ -99,8 +101,7 @@ describe('framing', () => {
       carrier.port,
       `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`,
     )
-    await eventually(() => carrier.decided.length === 1)
-    await pause(50)
+    await eventually(() => heard)
     wire.socket.write(`zz\r\nGET /smuggled HTTP/1.1\r\n${host}\r\n`)
     expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 400'])
     await eventually(() => aborted)
@@ -285,11 +286,13 @@ describe('slow clients', () => {
     await using upstream = await startUpstream((req, res) => {
       req.resume().on('end', () => res.end('done'))
     })
-    await using carrier = await startCarrier((head) => forwardTo(upstream.url, head, { timeout: 200 }), { limits })
+    await using carrier = await startCarrier((head) => forwardTo(upstream.url, head, { timeout: 1000 }), {
+      limits: { headersTimeout: 1000, stalledAfter: 1000 },
+    })
     const wire = await openWire(carrier.port, `POST / HTTP/1.1\r\n${host}Content-Length: 102400\r\n\r\n`)
     for (let i = 0; i < 20; i++) {
       wire.socket.write('x'.repeat(5120))
-      await pause(60)
+      await pause(100)
     }
     await wire.until(/done$/)
     wire.socket.destroy()

@@ -88,7 +88,7 @@ describe('CS4 every byte arrives', () => {
 
   test('CS4 several megabytes go by in the rhythm of an upstream that reads slowly, and are never all here', async () => {
     let received = 0
-    let resume = () => {}
+    let resume: (() => void) | undefined
     await using upstream = await startUpstream((request, response) => {
       request.on('data', (chunk: Buffer) => {
         received += chunk.length
@@ -124,13 +124,14 @@ describe('CS4 every byte arrives', () => {
       outgoing.end()
     }
     pump()
+    await eventually(() => resume !== undefined)
     let before = -1
     while (written !== before) {
       before = written
       await pause(150)
     }
     expect(written).toBeLessThan(total)
-    resume()
+    resume?.()
     expect(await answered).toBe(String(total))
   })
 

@@ -1,7 +1,17 @@
 import { type RequestOptions, request } from 'node:https'
 import { text as readText } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
-import { eventually, forwardTo, openWire, pause, startCarrier, startUpstream, statusLines, text } from './carrier.ts'
+import {
+  eventually,
+  forwardTo,
+  gate,
+  openWire,
+  pause,
+  startCarrier,
+  startUpstream,
+  statusLines,
+  text,
+} from './carrier.ts'
 
 describe('endpoints', () => {
   test('the body is read and handed over', async () => {
@@ -96,11 +106,17 @@ describe('the news that an answer was sent', () => {
 
   test('does not come when the client left before', async () => {
     const calls = count()
-    await using carrier = await startCarrier(() => pause(50).then(() => ({ ...text(200, 'x'), sent: calls.listener })))
+    const decision = gate()
+    await using carrier = await startCarrier(async () => {
+      await decision.opened
+      return { ...text(200, 'x'), sent: calls.listener }
+    })
     const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await eventually(() => carrier.decided.length === 1)
     wire.socket.destroy()
-    await pause(100)
+    await eventually(() => carrier.server.inFlight() === 0)
+    decision.open()
+    await pause(50)
     expect([calls.sent, carrier.logged]).toEqual([0, []])
   })
 
@@ -137,27 +153,28 @@ describe('answers', () => {
 
 describe('graceful stop', () => {
   test('requests in flight finish, idle connections close, new ones are refused', async () => {
-    await using upstream = await startUpstream((_, res) => {
+    const rest = gate()
+    await using upstream = await startUpstream(async (_, res) => {
       res.write('be')
-      setTimeout(() => res.end('gun'), 300)
+      await rest.opened
+      res.end('gun')
     })
     await using carrier = await startCarrier((head) =>
-      head.target === '/slow' ? pause(300).then(() => text(200, 'slow')) : forwardTo(upstream.url, head),
+      head.target === '/slow' ? rest.opened.then(() => text(200, 'slow')) : forwardTo(upstream.url, head),
     )
     const slow = await openWire(carrier.port, 'GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
     const begun = await openWire(carrier.port, 'GET /begun HTTP/1.1\r\nHost: a\r\n\r\n')
     const idle = await openWire(carrier.port)
     await begun.until(/be/)
     await eventually(() => carrier.decided.length === 2)
-    const started = performance.now()
-    const stopped = carrier.server.close({ graceMs: 5000 })
+    // Longer than the test may take: none of what follows waits for it.
+    const stopped = carrier.server.close({ graceMs: 120_000 })
     await idle.closed
-    expect(performance.now() - started).toBeLessThan(200)
     await expect(openWire(carrier.port)).rejects.toThrow('ECONNREFUSED')
+    rest.open()
     expect(await slow.closed).toMatch(/Connection: close.*slow$/s)
     expect(await begun.closed).toMatch(/gun\r\n0\r\n\r\n$/)
     await stopped
-    expect(performance.now() - started).toBeLessThan(1000)
   })
 
   test('what is not done in time is cut', async () => {
@@ -165,9 +182,7 @@ describe('graceful stop', () => {
     await using carrier = await startCarrier((head) => forwardTo(upstream.url, head))
     const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await wire.until(/stream/)
-    const started = performance.now()
     await carrier.server.close({ graceMs: 200 })
-    expect(performance.now() - started).toBeLessThan(1000)
     await wire.closed
   })
 })
@@ -192,15 +207,19 @@ describe('TLS', () => {
   })
 
   test('requests in flight finish at a stop; half a handshake does not hold it up', async () => {
-    const decide = () => pause(200).then(() => text(200, 'done'))
+    const decision = gate()
+    const decide = () => decision.opened.then(() => text(200, 'done'))
     await using carrier = await startCarrier(decide, { tls: await certificate })
     const answer = ask(carrier.url)
     const silent = await openWire(carrier.port)
     await eventually(() => carrier.decided.length === 1)
     const started = performance.now()
-    await carrier.server.close({ graceMs: 500 })
-    expect(performance.now() - started).toBeLessThan(1000)
+    const stopped = carrier.server.close({ graceMs: 2000 })
+    decision.open()
     expect(await answer).toBe('done')
+    await stopped
+    // A handshake by itself has ten seconds.
+    expect(performance.now() - started).toBeLessThan(8000)
     await silent.closed
   })
 })

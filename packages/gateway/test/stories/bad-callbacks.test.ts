@@ -165,7 +165,13 @@ test('CB1 CB3 whatever form comes to the callback: 400 with a code, or the page 
         repeated++
         expect([query.replace('?', ''), withCookie]).toEqual(['', false])
       }),
-      { numRuns: 100, examples: [['', 'application/x-www-form-urlencoded', '', true]] },
+      {
+        numRuns: 100,
+        examples: [
+          ['', 'application/x-www-form-urlencoded', '', true],
+          ['state=x&code=y', 'application/x-www-form-urlencoded', '', false],
+        ],
+      },
     )
   }
   expect(repeated).toBeGreaterThan(3)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { withoutRequestId } from '../../../testkit/src/chance.ts'
 import { FakeClock } from '../../../testkit/src/clock.ts'
 import type { Page } from '../../../testkit/src/page.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
@@ -44,7 +45,8 @@ async function worldOfErrors() {
 }
 
 /** Nothing of how the gateway is made, of what stands behind it, or of what was sent. */
-function expectDiscreet(world: World, text: string) {
+function expectDiscreet(world: World, answer: string) {
+  const text = withoutRequestId(answer)
   for (const secret of [
     ...[world.upstream.url, new URL(world.upstream.url).host, String(world.upstream.port), world.provider.issuer],
     ...[

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Browser } from '../../../testkit/src/browser.ts'
+import { withoutRequestId } from '../../../testkit/src/chance.ts'
 import type { ConfigInput } from '../../../testkit/src/config.ts'
 import type { UpstreamRequest } from '../../../testkit/src/upstream.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
@@ -308,8 +309,7 @@ describe('CS4 what another page can do', () => {
       .cookies()
       .map((one) => one.cookieString())
       .join('; ')
-    const same = (page: { status: number; text: string }) =>
-      `${page.status} ${page.text.replace(/"requestId":"[^"]*"|Request <code>[^<]*/g, '')}`
+    const same = (page: { status: number; text: string }) => `${page.status} ${withoutRequestId(page.text)}`
     for (const from of elsewhere(world)) {
       const sender = from === 'null' ? { headers: { origin: 'null' } } : { from }
       const body = new URLSearchParams({ csrf_token: token })

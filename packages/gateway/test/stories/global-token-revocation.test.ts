@@ -1,5 +1,6 @@
 import { generateKeyPair, SignJWT } from 'jose'
 import { expect, test } from 'vitest'
+import { jwtStart } from '../../../testkit/src/chance.ts'
 import { clientOf } from '../../../testkit/src/config.ts'
 import { createSignalsWorld, revocationToken, revoke } from './signals-world.ts'
 
@@ -30,7 +31,8 @@ test('GR1 all sessions of a user end, by issuer and subject, by opaque id, by ve
   expect((await revoke(world, await revocationToken(given), email('ada@example.com'))).status).toBe(204)
   expect((await revoke(world, await revocationToken(given), email('nobody@example.com'))).status).toBe(204)
   expect(world.log.events('authn_token_revocation').map((line) => line.ended)).toEqual([3, 3, 3, 3, 0, 0])
-  expect(world.log.text()).not.toMatch(/eyJ|@example\.com/)
+  expect(world.log.text()).not.toMatch(jwtStart)
+  expect(world.log.text()).not.toContain('@example.com')
 })
 
 test('GR1 an address matches only if the provider verified it, and only as a whole', async () => {
@@ -170,7 +172,7 @@ test('GR1 who can not prove to be the provider gets 401, is logged, and ends not
   const refused = world.log.lines.filter((line) => line.code === 'revocation_unauthorized')
   expect(refused).toHaveLength(Object.keys(broken).length + 1)
   expect(refused.every((line) => typeof line.reason === 'string')).toBe(true)
-  expect(world.log.text()).not.toContain('eyJ')
+  expect(world.log.text()).not.toMatch(jwtStart)
   // The draft's own example has no type; about the client itself it is good.
   const untyped = await revocationToken(given, {}, { typ: undefined })
   expect((await revoke(world, untyped, { sub_id: { format: 'iss_sub', iss: corp.issuer, sub: 'ada' } })).status).toBe(

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { SignJWT } from 'jose'
 import { expect, test } from 'vitest'
 import { findLeaks } from '../../../testkit/src/canaries.ts'
+import { withoutRequestId } from '../../../testkit/src/chance.ts'
 import { clientOf } from '../../../testkit/src/config.ts'
 import type { Twists } from '../../../testkit/src/hostile-provider.ts'
 import type { Page } from '../../../testkit/src/page.ts'
@@ -119,7 +120,7 @@ test('IT1 a wrong ID token never makes a session: the page tells nothing, the lo
     expect(world.browser(name).cookies(), name).toEqual([])
     expect(String(world.log.events('authn_login_fail').at(-1)?.reason), name).toMatch(reason)
     expect(findLeaks(world.browser(name).seen, provider.issuedTokens), name).toEqual([])
-    expect(page.text, name).not.toMatch(/mallory|nonce|issuer|audience/)
+    expect(withoutRequestId(page.text), name).not.toMatch(/mallory|nonce|issuer|audience/)
   }
   expect(provider.userinfoRequests).toBe(0)
   expect(elsewhere.requests).toBe(0)
@@ -386,7 +387,7 @@ test('OU1 a token endpoint that answers with what no working one sends: 503, no 
     const page = await hostile.signIn('user')
     expect(page.status, `${name}: ${page.text}`).toBe(503)
     expect(page.text).toContain('provider_unavailable')
-    expect(page.text).not.toMatch(/srv|proxy/)
+    expect(withoutRequestId(page.text)).not.toMatch(/srv|proxy/)
     expect(page.header('retry-after'), name).toMatch(/^\d+$/)
     expect(world.browser().cookies(), name).toEqual([])
     hostile.twist({})
@@ -426,7 +427,7 @@ test('OU1 an answer that never ends, is slow, or unpacks to gigabytes holds nobo
       hostile.twist({ metadata: { token_endpoint: `${elsewhere.url}${path}` } })
       const began = performance.now()
       expectNoSession(hostile, await hostile.signIn(), 503, 'provider_unavailable', path)
-      expect(performance.now() - began, path).toBeLessThan(3000)
+      expect(performance.now() - began, path).toBeLessThan(9_000)
     }
     timers.forEach(clearInterval)
     expect(elsewhere.requests).toBe(3)
@@ -454,11 +455,11 @@ test('AR3 OU1 a discovery endpoint that answers with anything but its document: 
     const page = await world.browser().visit('/auth/login', { from: world.origin, follow: false })
     expect(page.status, name).toBe(503)
     expect(page.location, name).toBeUndefined()
-    expect(page.text, name).not.toMatch(/srv|proxy|localhost/)
+    expect(withoutRequestId(page.text), name).not.toMatch(/srv|proxy|localhost/)
     expect(world.browser().cookies(), name).toEqual([])
   }
   expect(elsewhere.requests).toBe(0)
   expect(provider.tokenRequests).toBe(0)
   hostile.twist({})
-  await expect.poll(async () => (await hostile.signIn()).status, { timeout: 5000, interval: 300 }).toBe(200)
+  await expect.poll(async () => (await hostile.signIn()).status, { interval: 300 }).toBe(200)
 })

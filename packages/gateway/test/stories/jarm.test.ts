@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { jwtStart } from '../../../testkit/src/chance.ts'
 import { clientOf } from '../../../testkit/src/config.ts'
 import type { Twists } from '../../../testkit/src/hostile-provider.ts'
 import type { Page } from '../../../testkit/src/page.ts'
@@ -31,7 +32,7 @@ test('CB1 CB2 JARM: jwt, query.jwt and form_post.jwt sign in; code, state and is
       expect(names).toEqual(mode === 'form_post.jwt' ? ['again'] : ['response'])
     }
     expect(provider.codesRedeemed).toBe(3)
-    expect(world.log.text()).not.toContain('eyJ')
+    expect(world.log.text()).not.toMatch(jwtStart)
   }
 })
 
@@ -82,11 +83,12 @@ test('CB1 JARM: a response whose signature, alg, iss, aud or exp is wrong is not
     const page = await hostile.signIn(name)
     expectErrorPage(page, 400, 'login_failed', name)
     expect(String(world.log.events('authn_login_fail').at(-1)?.reason), name).toMatch(reason)
-    expect(page.text, name).not.toMatch(/signature|eyJ|audience|mallory/)
+    expect(page.text, name).not.toMatch(/signature|audience|mallory/)
+    expect(page.text, name).not.toMatch(jwtStart)
   }
   expect(provider.tokenRequests).toBe(0)
   expect(world.log.events('session_created')).toEqual([])
-  expect(world.log.text()).not.toContain('eyJ')
+  expect(world.log.text()).not.toMatch(jwtStart)
   hostile.twist({})
   expect((await hostile.signIn('honest')).status).toBe(200)
 })
@@ -166,7 +168,7 @@ test('IT4 JARM: keys are looked up for browsers with a sign-in under way only, a
   hostile.twist({ answer: { '/jwks': { status: 500, body: '' } } })
   expectErrorPage(await hostile.signIn(), 503, 'provider_unavailable')
   hostile.twist({})
-  await expect.poll(async () => (await hostile.signIn()).status, { timeout: 5000, interval: 200 }).toBe(200)
+  await expect.poll(async () => (await hostile.signIn()).status, { interval: 200 }).toBe(200)
 })
 
 test('CB1 JARM: only the algorithms that discovery offers for responses are taken; without a word, RS256', async () => {

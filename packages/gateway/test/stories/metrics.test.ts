@@ -91,7 +91,7 @@ test('LG1 an outage shows: the circuit, failed refreshes, and the queue of token
         await bob.fetch('/api/echo')
         return (await scrape(world)).of('provider_circuit_open{provider="corp"}')
       },
-      { timeout: 10_000, interval: 200 },
+      { interval: 200 },
     )
     .toBe(0)
 })

@@ -112,9 +112,7 @@ test('OU2 peers 10: with the provider down the gateway starts, serves the app an
   expect(refused.text).toContain('provider_unavailable')
   expect(browser.cookies()).toEqual([])
   await world.provider.up()
-  await expect
-    .poll(async () => (await browser.signIn({ as: 'ada' })).status, { timeout: 5000, interval: 250 })
-    .toBe(200)
+  await expect.poll(async () => (await browser.signIn({ as: 'ada' })).status, { interval: 250 }).toBe(200)
   expect((await browser.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
 })
 

@@ -128,5 +128,5 @@ test('OU1 a provider that is down for pushed requests is left alone after a few,
   for (let at = 0; at < 20; at++) expect((await start(world)).status).toBe(503)
   expect(world.provider.at(providerPaths.pushed).length - before).toBeLessThanOrEqual(4)
   undo()
-  await expect.poll(async () => (await start(world)).status, { timeout: 5000, interval: 100 }).toBe(303)
+  await expect.poll(async () => (await start(world)).status, { interval: 100 }).toBe(303)
 })

@@ -40,10 +40,10 @@ test('RT1 a token near its end is renewed ahead of time, and nobody waits for it
   const browser = await world.signedIn()
   world.clock.advance(9 * minute + 20_000)
   const before = world.provider.tokenRequests
-  const undo = world.provider.delay(200, '/token')
+  const undo = world.provider.delay(2_000, '/token')
   const began = performance.now()
   expect((await browser.fetch('/api/echo')).status).toBe(200)
-  expect(performance.now() - began).toBeLessThan(190)
+  expect(performance.now() - began).toBeLessThan(1_900)
   await expect.poll(() => world.provider.tokenRequests - before).toBe(1)
   undo()
   await expect
@@ -118,10 +118,7 @@ test('OU3 provider down and token expired: reads go on for the time that the ope
   expect((await browser.fetch('/api/echo')).status).toBe(503)
   await world.provider.up()
   await expect
-    .poll(async () => (await browser.fetch('/api/echo', { method: 'POST', body: 'x' })).status, {
-      timeout: 5000,
-      interval: 200,
-    })
+    .poll(async () => (await browser.fetch('/api/echo', { method: 'POST', body: 'x' })).status, { interval: 200 })
     .toBe(200)
 })
 
@@ -134,5 +131,5 @@ test('OU1 a provider that fails is left alone: 40 calls become a handful of toke
   for (let at = 0; at < 40; at++) expect((await browser.fetch('/api/echo')).status).toBe(503)
   expect(world.provider.tokenRequests - before).toBeLessThanOrEqual(4)
   undo()
-  await expect.poll(async () => (await browser.fetch('/api/echo')).status, { timeout: 5000, interval: 100 }).toBe(200)
+  await expect.poll(async () => (await browser.fetch('/api/echo')).status, { interval: 100 }).toBe(200)
 })

@@ -1,8 +1,19 @@
 import { expect, test } from 'vitest'
 import type { Browser } from '../../../testkit/src/browser.ts'
-import { createWorld } from '../../../testkit/src/world.ts'
+import { createWorld, type World } from '../../../testkit/src/world.ts'
+import { gate } from '../node/carrier.ts'
 
 const minute = 60_000
+
+/** An answer of the API that comes when the test says so. */
+function held(world: World) {
+  const answer = gate()
+  world.upstream.on('/held', async ({ response }) => {
+    await answer.opened
+    response.end()
+  })
+  return answer
+}
 
 const cookieOf = (browser: Browser) => String(browser.cookies()[0]?.value)
 const sessionCookies = (pages: { headers(name: string): string[] }[]) =>
@@ -132,12 +143,14 @@ test('TO4 a new value that a slow answer brings after a newer one is no copy: it
   await using world = await createWorld()
   const browser = await world.signedIn()
   world.clock.advance(16 * minute)
-  const slow = browser.saved().fetch('/api/slow?ms=1000')
+  const answer = held(world)
+  const slow = browser.saved().fetch('/api/held')
   await expect.poll(() => world.upstream.requests.length).toBe(1)
   world.clock.advance(6_000)
   expect((await browser.fetch('/api/echo')).headers('set-cookie').join()).toContain('.3.')
   expect((await browser.fetch('/api/echo')).status).toBe(200)
   world.clock.advance(19_000)
+  answer.open()
   const [late] = (await slow).headers('set-cookie')
   const cookie = String(late?.split(';')[0])
   expect(cookie).toContain('.2.')
@@ -161,12 +174,14 @@ test('MO3 two who hold different values find each other out: whoever is supersed
   const thief = owner.saved()
   world.clock.advance(16 * minute)
   // The thief's own request rotates, and is slow; the owner gets a later value meanwhile.
-  const slow = thief.fetch('/api/slow?ms=1000')
+  const answer = held(world)
+  const slow = thief.fetch('/api/held')
   await expect.poll(() => world.upstream.requests.length).toBe(1)
   world.clock.advance(6_000)
   expect((await owner.fetch('/api/echo')).status).toBe(200)
   expect((await owner.fetch('/api/echo')).status).toBe(200)
   world.clock.advance(19_000)
+  answer.open()
   await slow
   world.clock.advance(15_000)
   expect((await thief.fetch('/api/echo')).status).toBe(200)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { jwtStart } from '../../../testkit/src/chance.ts'
 import { FakeClock } from '../../../testkit/src/clock.ts'
 import { caep, ssf } from '../../../testkit/src/transmitter.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
@@ -7,7 +8,6 @@ import { createSignalsWorld } from './signals-world.ts'
 
 const revoked = { [`${caep}session-revoked`]: {} }
 const opaque = (id: string) => ({ format: 'opaque', id })
-const patience = { timeout: 12_000 }
 
 const pollWorld = (options: Parameters<typeof createSignalsWorld>[0] = {}) =>
   createSignalsWorld({
@@ -30,7 +30,7 @@ test('SS2 peers 8: events that are fetched end sessions, and are acknowledged wh
     return ended
   }
   const jti = await transmitter.queue({ sub_id: opaque('ada'), events: revoked })
-  await expect.poll(() => [...transmitter.acknowledged], patience).toEqual([jti])
+  await expect.poll(() => [...transmitter.acknowledged]).toEqual([jti])
   expect(ended).toBe(true)
   expect(await lives(browser)).toBe(false)
   expect(transmitter.polls.every((poll) => poll.returnImmediately === true)).toBe(true)
@@ -55,12 +55,13 @@ test('SS4 an event that is refused is reported by setErrs, under its jti, and th
   for (const jti of ['no-text', 'no-token', 'of-another']) expected[jti] = 'invalid_request'
   const other = await transmitter.queue({ sub_id: opaque('nobody'), events: revoked })
   delete transmitter.twist.holdsBack
-  await expect.poll(() => transmitter.queued.size, patience).toBe(0)
+  await expect.poll(() => transmitter.queued.size).toBe(0)
   expect(Object.fromEntries([...transmitter.refused].map(([jti, { err }]) => [jti, err]))).toEqual(expected)
   expect([...transmitter.acknowledged]).toEqual([other])
   expect(await lives(browser)).toBe(true)
   expect(world.log.events('signal_refused')).toHaveLength(Object.keys(expected).length)
-  expect(world.log.text()).not.toMatch(/eyJ|poll-token/)
+  expect(world.log.text()).not.toMatch(jwtStart)
+  expect(world.log.text()).not.toContain('poll-token')
 })
 
 test('SS4 moreAvailable: everything is fetched in one go; a transmitter that only says so is not asked for ever', async () => {
@@ -72,7 +73,7 @@ test('SS4 moreAvailable: everything is fetched in one go; a transmitter that onl
   await sleep(2_500)
   expect(transmitter.polls.length - before).toBeLessThan(6)
   delete transmitter.twist.holdsBack
-  await expect.poll(() => transmitter.acknowledged.size, patience).toBe(120)
+  await expect.poll(() => transmitter.acknowledged.size).toBe(120)
   const carrying = transmitter.polls.filter((poll) => (poll.ack?.length ?? 0) > 0)
   expect(carrying.map((poll) => poll.ack?.length)).toEqual([50, 50, 20])
 })
@@ -84,11 +85,11 @@ test('SS4 an event that could not be carried out is not acknowledged, and comes 
   const { end } = world.store
   world.store.end = () => Promise.reject(new Error('the store is broken'))
   const jti = await transmitter.queue({ sub_id: opaque('ada'), events: revoked })
-  await expect.poll(() => world.log.events('signal_poll_failed').length, patience).toBeGreaterThan(0)
+  await expect.poll(() => world.log.events('signal_poll_failed').length).toBeGreaterThan(0)
   expect(transmitter.acknowledged.size + transmitter.refused.size).toBe(0)
   expect(await lives(browser)).toBe(true)
   world.store.end = end
-  await expect.poll(() => [...transmitter.acknowledged], patience).toEqual([jti])
+  await expect.poll(() => [...transmitter.acknowledged]).toEqual([jti])
   expect(await lives(browser)).toBe(false)
 })
 
@@ -99,13 +100,13 @@ test('SS4 acknowledgements that were lost are told again; what is not heeded is 
   transmitter.twist.forgetsAcks = true
   const jti = await transmitter.queue({ sub_id: opaque('ada'), events: revoked })
   const told = () => transmitter.polls.filter((poll) => poll.ack?.includes(jti)).length
-  await expect.poll(told, patience).toBeGreaterThan(1)
+  await expect.poll(told).toBeGreaterThan(1)
   const again = await signIn('again', { sub: 'ada' })
   const before = told()
-  await expect.poll(told, patience).toBeGreaterThan(before + 1)
+  await expect.poll(told).toBeGreaterThan(before + 1)
   expect(await lives(again)).toBe(true)
   delete transmitter.twist.forgetsAcks
-  await expect.poll(() => [...transmitter.acknowledged], patience).toEqual([jti])
+  await expect.poll(() => [...transmitter.acknowledged]).toEqual([jti])
 })
 
 test('SS4 a transmitter that is down at the start is asked again until it is there', async () => {
@@ -114,10 +115,10 @@ test('SS4 a transmitter that is down at the start is asked again until it is the
   await world.stopGateway()
   await transmitter.down()
   await world.startGateway()
-  await expect.poll(() => world.log.events('signal_poll_failed').length, patience).toBeGreaterThan(0)
+  await expect.poll(() => world.log.events('signal_poll_failed').length).toBeGreaterThan(0)
   await transmitter.up()
   const jti = await transmitter.queue({ sub_id: opaque('nobody'), events: revoked })
-  await expect.poll(() => [...transmitter.acknowledged], patience).toEqual([jti])
+  await expect.poll(() => [...transmitter.acknowledged]).toEqual([jti])
 })
 
 test('SS4 one process polls, of all that share the store; when it stops, another takes over', async () => {
@@ -132,15 +133,15 @@ test('SS4 one process polls, of all that share the store; when it stops, another
   }
   await using given = await pollWorld({ clock, store })
   const { transmitter, world } = given
-  await expect.poll(() => transmitter.polls.length, patience).toBeGreaterThan(0)
+  await expect.poll(() => transmitter.polls.length).toBeGreaterThan(0)
   await using _ = await world.anotherGateway()
-  await expect.poll(() => refused, patience).toBeGreaterThan(1)
+  await expect.poll(() => refused).toBeGreaterThan(1)
   const first = await transmitter.queue({ sub_id: opaque('nobody'), events: revoked })
-  await expect.poll(() => [...transmitter.acknowledged], patience).toEqual([first])
+  await expect.poll(() => [...transmitter.acknowledged]).toEqual([first])
   expect(transmitter.polls.filter((poll) => poll.ack?.includes(first))).toHaveLength(1)
   await world.stopGateway()
   const second = await transmitter.queue({ sub_id: opaque('nobody'), events: revoked })
-  await expect.poll(() => [...transmitter.acknowledged], patience).toEqual([first, second])
+  await expect.poll(() => [...transmitter.acknowledged]).toEqual([first, second])
   await world.startGateway()
 })
 
@@ -148,11 +149,11 @@ test('SS4 stopping waits for no answer, and leaves the poll to others at once', 
   await using given = await pollWorld()
   const { transmitter, world } = given
   transmitter.twist.stallsPolls = true
-  await expect.poll(() => transmitter.stalledPolls, patience).toBeGreaterThan(0)
+  await expect.poll(() => transmitter.stalledPolls).toBeGreaterThan(0)
   const stopped = world.stopGateway().then(() => 'stopped')
   // The answer itself would be waited for twice as long.
   expect(await Promise.race([stopped, sleep(5_000, 'still waiting', { ref: false })])).toBe('stopped')
   delete transmitter.twist.stallsPolls
   await world.startGateway()
-  await expect.poll(() => transmitter.polls.length, patience).toBeGreaterThan(0)
+  await expect.poll(() => transmitter.polls.length).toBeGreaterThan(0)
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { jwtStart } from '../../../testkit/src/chance.ts'
 import { clientOf } from '../../../testkit/src/config.ts'
 import { caep, ssf } from '../../../testkit/src/transmitter.ts'
 import { createSignalsWorld, revocationToken, revoke, type SignalsWorld } from './signals-world.ts'
@@ -185,7 +186,7 @@ test('SS3 the state of a verification that we asked for is checked, by whichever
     signals: () => ({ verification: { stream: 'stream-1', token: { file: 'poll.secret' } } }),
   })
   const { world, clock, push, transmitter } = given
-  await expect.poll(() => transmitter.verifications.length, { timeout: 12_000 }).toBe(1)
+  await expect.poll(() => transmitter.verifications.length).toBe(1)
   const [{ stream_id, state = '' } = { stream_id: '' }] = transmitter.verifications
   expect(stream_id).toBe('stream-1')
   const verification = (value: unknown) => ({
@@ -220,14 +221,14 @@ test('SS3 a transmitter that is down at the start is asked for a verification la
   })
   const { world, transmitter } = given
   const failures = () => world.log.events('signal_verification_failed')
-  await expect.poll(() => transmitter.verifications.length, { timeout: 12_000 }).toBe(1)
+  await expect.poll(() => transmitter.verifications.length).toBe(1)
   await world.stopGateway()
   await transmitter.down()
   await world.startGateway()
-  await expect.poll(() => failures().length, { timeout: 12_000 }).toBe(1)
+  await expect.poll(() => failures().length).toBe(1)
   transmitter.twist.answer = { '/verify': { status: 403, body: '{}' } }
   await transmitter.up()
-  await expect.poll(() => failures().length, { timeout: 12_000 }).toBe(2)
+  await expect.poll(() => failures().length).toBe(2)
   expect(failures().at(-1)).toMatchObject({ reason: 'answered 403' })
   expect(world.log.text()).not.toContain('poll-token')
 })
@@ -348,7 +349,7 @@ test('SS1 SS4 every rule of the event token; one that breaks a rule is 400 with 
   const refused = world.log.events('signal_refused')
   expect(refused).toHaveLength(Object.keys(broken).length + 1)
   expect(refused.every((line) => typeof line.reason === 'string' && typeof line.code === 'string')).toBe(true)
-  expect(world.log.text()).not.toContain('eyJ')
+  expect(world.log.text()).not.toMatch(jwtStart)
   expect((await transmitter.push(`${world.origin}/auth/signals`, 'x'.repeat(70_000))).status).toBe(413)
   expect((await fetch(`${world.origin}/auth/signals`)).status).toBe(405)
   expect((await transmitter.push(`${world.origin}/auth/signals`, good)).status).toBe(202)
@@ -446,9 +447,9 @@ test('SS4 with the transmitter or the store down an event is neither refused nor
   await transmitter.up()
   const { end } = world.store
   world.store.end = () => Promise.reject(new Error('the store is broken'))
-  await expect.poll(async () => (await send()).headers.get('content-type'), { timeout: 10_000 }).toContain('problem')
+  await expect.poll(async () => (await send()).headers.get('content-type')).toContain('problem')
   await expect
-    .poll(async () => await (await send()).json(), { timeout: 10_000 })
+    .poll(async () => await (await send()).json())
     .toMatchObject({
       code: 'store_unavailable',
     })

@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { findLeaks } from '../../../testkit/src/canaries.ts'
+import { jwtStart } from '../../../testkit/src/chance.ts'
 import { type ProviderRequest, providerPaths } from '../../../testkit/src/provider-api.ts'
 import { type ExchangeRules, exchangeGrant } from '../../../testkit/src/token-exchange.ts'
 import { createWorld, type World, type WorldOptions } from '../../../testkit/src/world.ts'
@@ -278,7 +279,7 @@ describe('PX7 when the provider will not', () => {
     world.clock.advance(6 * minute)
     expect((await browser.fetch('/orders/echo')).json()).toMatchObject({ code: 'provider_unavailable' })
     up()
-    await expect.poll(async () => (await browser.fetch('/stock/echo')).status, { timeout: 5000 }).toBe(200)
+    await expect.poll(async () => (await browser.fetch('/stock/echo')).status).toBe(200)
     expect((await browser.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
   })
 
@@ -422,7 +423,7 @@ describe('PX7 wherever the request goes', () => {
     using socket = await openSocket(world, again)
     const [handshake] = sockets.handshakes
     expect(decodeJwt(handshake?.headers.authorization?.slice(7) ?? '')).toMatchObject({ aud: 'orders', sub: 'ada' })
-    expect(JSON.stringify(socket.answer.rawHeaders)).not.toContain('eyJ')
+    expect(JSON.stringify(socket.answer.rawHeaders)).not.toMatch(jwtStart)
   })
 
   test('PX7 RB1 forward-auth: handed to a proxy that proves itself, and to nobody else', async () => {

@@ -141,7 +141,7 @@ describe('PX8 a token that the upstream refuses', () => {
     expect((await browser.fetch('/auth/session')).json()).toMatchObject({ authenticated: true })
     world.provider.failAs(400, { error: 'invalid_grant' }, '/token')
     await expect
-      .poll(async () => (await browser.fetch('/api/data')).json<{ code: string }>().code, { timeout: 5000 })
+      .poll(async () => (await browser.fetch('/api/data')).json<{ code: string }>().code)
       .toBe('session_expired')
     expect((await browser.fetch('/auth/session')).json()).toEqual({ authenticated: false })
   })
@@ -173,7 +173,7 @@ describe('PX8 a token that the upstream refuses', () => {
     const upstream = pickyUpstream(world)
     await bob.call('/api/data')
     upstream.revoke()
-    const undo = world.provider.delay(300, '/token')
+    const undo = world.provider.delay(2_000, '/token')
     const before = world.provider.tokenRequests
     const gone = new AbortController()
     const call = world.browser('bob').fetch('/api/data', { signal: gone.signal })

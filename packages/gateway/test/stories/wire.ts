@@ -13,7 +13,7 @@ export interface Answered {
 }
 
 /** How long to wait for a gateway that should close: only a failing test waits so long. */
-const patience = 3000
+const patience = 15_000
 
 /** A user's requests as bytes. */
 export interface WireUser {

@@ -52,7 +52,7 @@ test('a world whose provider is down at the start', async () => {
   expect((await world.browser().visit('/auth/login')).status).toBe(503)
   await world.provider.up()
   // The gateway leaves a failing provider alone for a second, by the real clock.
-  await expect.poll(async () => (await world.browser().visit('/auth/login')).status, { timeout: 5000 }).toBe(200)
+  await expect.poll(async () => (await world.browser().visit('/auth/login')).status).toBe(200)
   await world.signedIn()
 })
 
