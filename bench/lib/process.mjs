@@ -57,14 +57,13 @@ export function start(command, args, { core, log, env = {}, cwd } = {}) {
   return handle
 }
 
-/** The same command, allowed to have so many files and sockets open; only root may lift its own limit. */
-export function withFiles(count, command) {
-  const [soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')).slice(1)
-  if (Number(soft) >= count) return command
-  if (Number(hard) < count && process.getuid() !== 0)
-    throw new Error(`allow ${count} open files first: ulimit -n ${count}`)
-  return ['prlimit', `--nofile=${count}:${Math.max(count, Number(hard))}`, ...command]
+/** How many files and sockets a process may have open, its limit lifted as far as it goes. */
+export function mostFiles() {
+  return Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))[1])
 }
+
+/** The same command with the limit of open files lifted as far as it goes. */
+export const withMostFiles = (command) => ['prlimit', `--nofile=${mostFiles()}`, ...command]
 
 export async function stopAll() {
   await Promise.all([...live].map((handle) => handle.stop()))

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { apiHeaders } from '../lib/headers.mjs'
 import { fetchText } from '../lib/http.mjs'
 import { debianPart } from '../lib/parts.mjs'
-import { freePort, start, withFiles } from '../lib/process.mjs'
+import { freePort, start, withMostFiles } from '../lib/process.mjs'
 import { writeSessions } from '../lib/sessions.mjs'
 import { startUpstream } from '../lib/upstream.mjs'
 import { startGateway } from '../peers/coatcheck.mjs'
@@ -49,7 +49,7 @@ export async function run(setting) {
     static: ${site}
     access: public
 `
-  const shared = { home, core: core.server, upstream, routes, issuer: 'http://127.0.0.1:9', files: 8000 }
+  const shared = { home, core: core.server, upstream, routes, issuer: 'http://127.0.0.1:9', manySockets: true }
   const [port, securePort] = [await freePort(), await freePort()]
   const plain = await startGateway({ ...shared, port })
   const secure = await startGateway({ ...shared, port: securePort, tls })
@@ -145,7 +145,7 @@ async function slow({ folder, core, origin, plain, quick }) {
       '-u',
       `${origin}${path}`,
     ]
-    const command = withFiles(4000, ['slowhttptest', ...options, ...connections])
+    const command = withMostFiles(['slowhttptest', ...options, ...connections])
     const tool = start(command[0], command.slice(1), { core: core.load, log: join(folder, `slow-${kind}.log`) })
     const times = []
     while (tool.running()) {
