@@ -6,6 +6,8 @@ import { parseArgs } from 'node:util'
 import { debianPart, Missing } from './lib/parts.mjs'
 import { cores, stopAll } from './lib/process.mjs'
 import { machine, section, versions, write } from './lib/report.mjs'
+import * as attacks from './scenarios/attacks.mjs'
+import * as endurance from './scenarios/endurance.mjs'
 import * as latency from './scenarios/latency.mjs'
 import * as lifecycle from './scenarios/lifecycle.mjs'
 import * as memory from './scenarios/memory.mjs'
@@ -17,7 +19,7 @@ import * as transfer from './scenarios/transfer.mjs'
 import * as workers from './scenarios/workers.mjs'
 
 /** A new scenario is a new row: { title, run(setting) → figures as JSON, report(figures) → notes, head, body, targets }. */
-const scenarios = { proxy, latency, workers, streams, lifecycle, memory, store, transfer, profile }
+const scenarios = { proxy, latency, workers, streams, lifecycle, memory, store, transfer, endurance, attacks, profile }
 const usual = ['proxy', 'latency', 'workers', 'streams', 'lifecycle', 'memory', 'store', 'transfer']
 
 const { values, positionals } = parseArgs({

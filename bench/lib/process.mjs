@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { request as requestSecurely } from 'node:https'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -56,14 +57,13 @@ export function start(command, args, { core, log, env = {}, cwd } = {}) {
   return handle
 }
 
-/** The same command, allowed to have so many files and sockets open; only root may lift its own limit. */
-export function withFiles(count, command) {
-  const [soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')).slice(1)
-  if (Number(soft) >= count) return command
-  if (Number(hard) < count && process.getuid() !== 0)
-    throw new Error(`allow ${count} open files first: ulimit -n ${count}`)
-  return ['prlimit', `--nofile=${count}:${Math.max(count, Number(hard))}`, ...command]
+/** How many files and sockets a process may have open, its limit lifted as far as it goes. */
+export function mostFiles() {
+  return Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))[1])
 }
+
+/** The same command with the limit of open files lifted as far as it goes. */
+export const withMostFiles = (command) => ['prlimit', `--nofile=${mostFiles()}`, ...command]
 
 export async function stopAll() {
   await Promise.all([...live].map((handle) => handle.stop()))
@@ -74,11 +74,14 @@ process.once('exit', () => {
 })
 
 /** Resolves when something answers HTTP on the port; rejects with the end of the log when the child died or is too slow. */
-export async function ready(handle, port, { path = '/', seconds = 20 } = {}) {
+export async function ready(handle, port, { path = '/', seconds = 20, secure = false } = {}) {
+  const send = secure ? requestSecurely : request
   const until = Date.now() + seconds * 1000
   for (;;) {
     const answered = await new Promise((resolve) => {
-      const probe = request({ port, path, host: '127.0.0.1', agent: false }, (answer) => {
+      // The certificate is of the bench's own making.
+      const options = { port, path, host: '127.0.0.1', agent: false, rejectUnauthorized: false }
+      const probe = send(options, (answer) => {
         answer.destroy()
         resolve(true)
       })

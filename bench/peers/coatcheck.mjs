@@ -2,13 +2,13 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fetchText, signIn } from '../lib/http.mjs'
 import { Missing, rootFolder } from '../lib/parts.mjs'
-import { ready, start, withFiles } from '../lib/process.mjs'
+import { ready, start, withMostFiles } from '../lib/process.mjs'
 
 export const gatewayProgram = join(rootFolder, 'packages/gateway/dist/cli/main.js')
 
 /** The configuration of a deployment: lmdb store, an access token for the API, the header rule against CSRF. */
-const configuration = ({ port, origin, upstream, issuer, session, routes = '', workers = 1 }) => `origin: ${origin}
-listen: { host: 127.0.0.1, port: ${port} }
+const configuration = ({ port, origin, upstream, issuer, session, routes = '', tls, workers = 1 }) => `origin: ${origin}
+listen: ${JSON.stringify({ host: '127.0.0.1', port, tls })}
 workers: ${workers}
 providers:
   bench:
@@ -33,16 +33,17 @@ ${routes}`
  * Writes a configuration into a folder of its own and starts the real command line on it. Several on one `home`, each with
  * a port of its own, share the store and the key ring; `origin` is then that of the first.
  */
-export async function startGateway({ home, core, port, nodeArguments = [], files, ...settings }) {
+export async function startGateway({ home, core, port, nodeArguments = [], manySockets = false, ...settings }) {
   if (!existsSync(gatewayProgram)) throw new Missing('the gateway is not built: npm run build')
   mkdirSync(home, { recursive: true })
   const file = join(home, `coatcheck-${port}.yaml`)
-  writeFileSync(file, configuration({ port, origin: `http://127.0.0.1:${port}`, ...settings }))
+  const scheme = settings.tls ? 'https' : 'http'
+  writeFileSync(file, configuration({ port, origin: `${scheme}://127.0.0.1:${port}`, ...settings }))
   const program = [process.execPath, ...nodeArguments, gatewayProgram, 'start', '-c', file]
-  const [command, ...args] = files === undefined ? program : withFiles(files, program)
+  const [command, ...args] = manySockets ? withMostFiles(program) : program
   const env = { NODE_ENV: 'production', BENCH_CLIENT_SECRET: 'bench-secret' }
   const child = start(command, args, { core, env, log: join(home, `out-${port}.log`) })
-  await ready(child, port)
+  await ready(child, port, { secure: settings.tls !== undefined })
   return child
 }
 

@@ -124,7 +124,7 @@ export async function startCognito(options: CognitoOptions): Promise<CognitoPart
     host,
   })
   const idp = (client: typeof oktaClient, users: ProviderUser[]) =>
-    startTestProvider({ issuerHost: host, now, users, clients: [registrationAtIdp(client, pool)] })
+    startTestProvider({ issuerHost: host, now, users, clients: [registrationAtIdp(client, pool, origin)] })
   const [okta, salesforce] = await Promise.all([
     idp(oktaClient, options.oktaUsers ?? oktaUsers()),
     idp(salesforceClient, [{ sub: salUser, name: 'Sal Example', email: 'sal@example.com', groups: [] }]),
@@ -208,10 +208,11 @@ const nina = () => ({
   groups: ['users'],
 })
 
-const registrationAtIdp = (client: typeof oktaClient, pool: UserPool) => ({
+const registrationAtIdp = (client: typeof oktaClient, pool: UserPool, origin: string) => ({
   ...client,
   name: 'Amazon Cognito',
   redirectUris: [pool.idpRedirectUri],
-  postLogoutRedirectUris: [],
+  // The redirects after its sign-in form end at the application, and Chromium applies form-action to each of them.
+  postLogoutRedirectUris: [`${origin}/`],
   metadata: { token_endpoint_auth_method: 'client_secret_post' },
 })

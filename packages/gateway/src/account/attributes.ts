@@ -16,7 +16,10 @@ export function createAttributes(services: Services) {
   async function read(request: EndpointRequest): Promise<Respond> {
     const account = await open(request)
     const answer = await account.call('GetUser')
-    if (answer.kind === 'refused') throw new Refusal('login_required', { cause: `GetUser: ${answer.type}` })
+    if (answer.kind === 'refused') {
+      const code = answer.type === 'NotAuthorizedException' ? 'login_required' : 'access_denied'
+      throw new Refusal(code, { cause: `GetUser: ${answer.type}` })
+    }
     return json(200, { username: answer.result.Username, attributes: attributesOf(answer.result.UserAttributes) })
   }
 

@@ -67,12 +67,15 @@ const slowDown: ReadonlySet<string> = new Set(['LimitExceededException', 'TooMan
 
 /**
  * The API says `NotAuthorizedException` both of a token that it takes no more and of what it will not do. A second question,
- * that nothing but the token decides, tells which; the words of its message are nobody's promise.
+ * that nothing but the token decides, tells which; the words of its message are nobody's promise. Without an answer to it,
+ * the first one stands.
  * @throws Refusal `login_required` where it is the token
  */
 export async function demandLiveToken({ call }: OwnAccount): Promise<void> {
-  const answer = await call('GetUser')
-  if (answer.kind === 'refused') throw new Refusal('login_required', { cause: `GetUser: ${answer.type}` })
+  const answer = await call('GetUser').catch(() => undefined)
+  if (answer?.kind === 'refused' && answer.type === 'NotAuthorizedException') {
+    throw new Refusal('login_required', { cause: 'the user pool takes the access token no more' })
+  }
 }
 
 export function denied(cause: string): Refusal {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ProviderConfig } from '../config/schema.ts'
 import { createSend } from '../oidc/send.ts'
 import { exchangeGrant } from '../oidc/token-exchange.ts'
+import { kindOf } from '../providers/kinds.ts'
 import { fetchJson } from './fetch-json.ts'
 import type { Finding } from './online.ts'
 import { compareClient } from './online-client.ts'
@@ -62,6 +63,12 @@ export async function askProvider(
     findings.push({ path, message: 'the provider does not list the response type code' })
   }
   findings.push(...compareClient(name, provider, metadata))
+  const own = kindOf(provider).endpoints?.(provider).authorization_endpoint
+  const published = metadata.authorization_endpoint
+  if (own !== undefined && published !== undefined && own !== published) {
+    const message = `the user pool says that sign-ins go to ${JSON.stringify(published.slice(0, 200))}; they go to the domain that is configured`
+    findings.push({ path: ['providers', name, 'domain'], message, note: true })
+  }
   if (exchange >= 0 && metadata.grant_types_supported?.includes(exchangeGrant) === false) {
     const message = `${name} does not list the grant type ${exchangeGrant} (RFC 8693); switch it on there, or write another credential`
     findings.push({ path: ['routes', exchange, 'credential', 'exchange'], message })

@@ -25,6 +25,9 @@ function reviewIssuer(at: Path, provider: WrittenProvider, { sound, problem }: P
   const others = allSettings.filter((key) => kind.settings[key] !== undefined)
   if (!sound(at, 'issuer', ...others)) return
   const { issuer } = provider
+  if (provider.domain?.startsWith('http:') && !(issuer ?? kind.issuer?.(provider))?.startsWith('http:')) {
+    problem([...at, 'domain'], 'is plain http, and the issuer is https; write https, or an issuer on loopback too')
+  }
   if (issuer === undefined) {
     // Where a setting that it follows from is missing, that one is told of already.
     const told = others.some((key) => kind.settings[key] === true && provider[key] === undefined)

@@ -11,6 +11,7 @@ export const entra: ProviderKind = {
   settings: { tenant: 'optional' },
   issuer: ({ tenant }) => (tenant === undefined ? undefined : `https://login.microsoftonline.com/${tenant}/v2.0`),
   issuerExample: 'https://login.microsoftonline.com/TENANT-ID/v2.0, or give tenant: TENANT-ID instead',
+  // Plain http is loopback only: what plays Entra there has an issuer of its own.
   issuerProblem: (issuer) =>
     /^\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\//.test(new URL(issuer).pathname) || /^http:/.test(issuer)
       ? undefined

@@ -48,6 +48,11 @@ describe('kinds of providers', () => {
       { ...pool, domain: 'http://login.example.com' },
       'domain: plain http works for localhost',
     ],
+    [
+      'a domain on loopback, of a pool that is not',
+      { ...pool, domain: 'http://localhost:1' },
+      'domain: is plain http, and the',
+    ],
     ['a domain that is no address', { ...pool, domain: 'login.example.com' }, 'domain: write it like https://login.e'],
     ['an API in the clear', { ...pool, apiEndpoint: 'http://api.example.com/' }, 'apiEndpoint: plain http works for'],
     ['a key of another kind', { ...pool, tenant }, 'tenant: is for kind: entra; remove it'],

@@ -179,6 +179,24 @@ describe('strong clients: what the provider lists and the configuration insists 
   })
 })
 
+test('a user pool that names another domain than the configured one is a note: a pool may have two', async () => {
+  await using provider = await local((url) => ({
+    body: metadata(url, { authorization_endpoint: `${url}/oauth2/authorize` }),
+  }))
+  const pool = { kind: 'cognito', userPoolId: 'eu-west-1_Ab', clientId: 'web', issuer: provider.url }
+  const found = async (domain: string) =>
+    await check(provider.url, provider.url, { providers: { corp: { ...pool, domain } } })
+  expect(await found(provider.url)).toMatchObject({
+    status: 0,
+    lines: [expect.stringContaining('corp.scope: warning: lacks')],
+  })
+  const { status, lines } = await found('https://login.example.com')
+  expect(status).toBe(0)
+  expect(lines).toContainEqual(
+    expect.stringContaining('providers.corp.domain: warning: the user pool says that sign-ins go'),
+  )
+})
+
 test('a provider that does not list S256 is a note: Cognito is one', async () => {
   const silent = { code_challenge_methods_supported: undefined, end_session_endpoint: undefined }
   await using provider = await local((url) => ({ body: metadata(url, silent) }))

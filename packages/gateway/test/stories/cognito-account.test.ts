@@ -76,6 +76,15 @@ describe('change of the password', () => {
     given.cognito.pool.globalSignOut('nina')
     const answer = await change(browser, passwords(ninaPassword, better))
     expect([answer.status, answer.json().code]).toEqual([401, 'login_required'])
+    expect((await browser.fetch('/auth/attributes')).json()).toMatchObject({ code: 'login_required' })
+  })
+
+  test('where the pool does not say which of the two it is, it is the password', async () => {
+    await using given = await createCognitoWorld({ provider })
+    const { browser } = await given.signIn(nina)
+    given.cognito.pool.apiFaults.add({ kind: 'fail', status: 500 }, { operation: 'GetUser' })
+    const answer = await change(browser, passwords('Wrong-Pass-1', better))
+    expect([answer.status, answer.json().code]).toEqual([400, 'password_rejected'])
   })
 
   test('a pool that is down is no refusal, and one that has enough says when to come back', async () => {

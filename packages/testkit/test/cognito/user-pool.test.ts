@@ -4,6 +4,7 @@ import { decodeJwt } from 'jose'
 import { expect, test } from 'vitest'
 import { FakeClock } from '../../src/clock.ts'
 import { type CognitoOptions, ninaPassword, roleArn, salUser, startCognito } from '../../src/cognito.ts'
+import { passPool } from '../../src/cognito-login.ts'
 import { appOrigin, callback, poolApp } from './pool-app.ts'
 
 async function start(options: Partial<CognitoOptions> = {}) {
@@ -213,4 +214,28 @@ test('two groups of the same precedence with two roles: none is preferred', asyn
   const id = decodeJwt((await cognito.app.signIn(nina)).idToken)
   expect(id['cognito:roles']).toEqual([roleArn('a'), roleArn('b')])
   expect(id).not.toHaveProperty('cognito:preferred_role')
+})
+
+test("an identity provider's answer counts only in the browser that asked, with its nonce, and for one user", async () => {
+  await using cognito = await start()
+  const { app, okta, pool } = cognito
+  const isPoolCallback = (url: URL) => url.href.startsWith(pool.idpRedirectUri)
+  const attacker = app.newBrowser()
+  const page = await app.start({ parameters: { identity_provider: 'Okta' }, browser: attacker })
+  const stopped = await passPool(attacker, page, { as: 'ada', stopBefore: isPoolCallback })
+  const elsewhere = await app.newBrowser().visit(stopped.location ?? '', { stopBefore: app.stopBefore })
+  expect([elsewhere.status, elsewhere.location]).toEqual([400, undefined])
+
+  const browser = app.newBrowser()
+  const atOkta = (url: URL) => url.origin === new URL(okta.issuer).origin
+  const sent = await browser.visit(app.authorizeUrl({ identity_provider: 'Okta' }), { stopBefore: atOkta })
+  const request = new URL(sent.location ?? '')
+  request.searchParams.set('nonce', 'another')
+  const form = await browser.visit(request.href)
+  const answer = await passPool(browser, form, { as: 'ada', stopBefore: app.stopBefore })
+  expect(new URL(answer.location ?? '').searchParams.get('error_description')).toBe('Okta Error - Bad id_token: nonce')
+
+  okta.userinfoSub('bob')
+  const swapped = await app.callbackFor({ as: 'ada' })
+  expect(swapped.get('error_description')).toBe('Okta Error - UserInfo is of another user')
 })

@@ -71,7 +71,10 @@ export async function startIdentityPool(options: IdentityPoolOptions): Promise<I
     mapping = next
   }
 
-  /** The claims of the one login. An ID token of this user pool for one of its clients, and nothing else, will do. */
+  /**
+   * The claims of the one login: an ID token of this user pool for one of its clients. Access tokens fail at the audience,
+   * since they have none.
+   */
   async function login(input: Record<string, unknown>): Promise<JWTPayload> {
     const logins = Object.entries((input.Logins ?? {}) as Record<string, unknown>)
     if (logins.length === 0) {
@@ -91,7 +94,6 @@ export async function startIdentityPool(options: IdentityPoolOptions): Promise<I
       if (error.claim === 'iss') throw notAuthorized("Invalid login token. Issuer doesn't match providerName")
       throw notAuthorized("Invalid login token. Couldn't verify signed token.")
     })
-    if (payload.token_use !== 'id') throw notAuthorized('Invalid login token. Not an ID token.')
     return payload
   }
 

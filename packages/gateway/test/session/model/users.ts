@@ -102,7 +102,7 @@ export class Users {
     if (accessTokenExpiresAt > this.#now) return
     const refreshed = await node.refreshTokens(opened.session, shown)
     if (refreshed.kind !== 'refreshed') {
-      if (refreshed.kind === 'ended') this.#mayHaveEnded(known)
+      if (refreshed.kind === 'ended') this.#mayHaveEnded(known, before.at)
       return
     }
     // Late callers get the successor: a token that the provider gave after the one that had run out.
@@ -129,12 +129,15 @@ export class Users {
       expect(before.at - known.createdAt, 'the absolute timeout was exceeded').toBeLessThan(timeouts.absolute)
       return
     }
-    this.#mayHaveEnded(known)
+    this.#mayHaveEnded(known, before.at)
   }
 
   /** No valid session is lost: one that ended by itself has a provider that took its grant back, or lost its answer. */
-  #mayHaveEnded(known: Known): void {
+  #mayHaveEnded(known: Known, began: number): void {
     if (known.ending || known.exposed || known.forgotten) return
+    // A request that stood still for longer than the grace may find the key copy of its cookie gone: its session lives on.
+    const lives = (this.#nodes.store.peek?.(known.id) ?? 0) > 0
+    if (lives && this.#now >= began + timeouts.grace) return
     // Activity is written now and then only, so that another process may end an idle session that much too early.
     if (this.#now >= known.lastSeenAt + timeouts.idle - slack || this.#now >= known.createdAt + timeouts.absolute)
       return
