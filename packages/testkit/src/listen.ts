@@ -1,22 +1,12 @@
 import { randomInt } from 'node:crypto'
-import type { AddressInfo } from 'node:net'
 import { createServer, type Server } from 'node:net'
+import { listen } from '../../gateway/src/demo/listen.ts'
 
-/** What node:http and node:net servers have in common. */
-type Listener = Pick<Server, 'listen' | 'close' | 'address' | 'once' | 'off' | 'listening'> & {
+export { listen }
+
+/** What can be closed of node:http and node:net servers. */
+type Listener = Pick<Server, 'close' | 'listening'> & {
   closeAllConnections?(): void
-}
-
-/** Listens on loopback; resolves with the port. 0: any free one. */
-export async function listen(server: Listener, port = 0): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-  return (server.address() as AddressInfo).port
 }
 
 /** Stops listening and cuts every connection. */

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { JWKS, default as Provider } from 'oidc-provider'
+import { listen } from './listen.ts'
 import { formTargets, newCookieKeys, type ProviderInput, providerConfiguration } from './provider-config.ts'
 import { handleInteraction, interactionPath } from './provider-login.ts'
 import { createProviderStorage } from './provider-storage.ts'
@@ -126,15 +126,4 @@ async function loadOidcProvider(): Promise<typeof import('oidc-provider')> {
   } finally {
     console.warn = warn
   }
-}
-
-async function listen(server: Server, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-  return (server.address() as AddressInfo).port
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { listen } from '../listen.ts'
 import type { Fault, Faults } from './faults.ts'
 
 /** A whole request, its body read. */
@@ -112,17 +112,6 @@ async function dribble(response: ServerResponse, { status, headers = {}, body = 
   response.write(bytes.subarray(0, half))
   await sleep(ms)
   response.end(bytes.subarray(half))
-}
-
-async function listen(server: Server, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-  return (server.address() as AddressInfo).port
 }
 
 async function closed(server: Server): Promise<void> {
