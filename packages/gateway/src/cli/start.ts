@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { loadConfig } from '../config/load.ts'
@@ -8,6 +7,7 @@ import { readerOf, readSnapshot, type Snapshot } from '../config/snapshot.ts'
 import { createLog } from '../log.ts'
 import { type ReloadOptions, reloadOnChange } from '../node/reload.ts'
 import { connectToPrimary, workerNumber } from '../node/worker.ts'
+import { workerCount } from '../node/worker-count.ts'
 import { startWorkers } from '../node/workers.ts'
 import { type RunningGateway, startGateway } from '../start.ts'
 import { configOption, exit, type Io, readOptions } from './options.ts'
@@ -35,8 +35,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   for (const problem of problems) io.stderr.write(`${formatProblem({ ...problem, file: name })}\n`)
   if (!loaded.config) return exit.usage
 
-  const { workers } = loaded.config
-  const count = workers === 'auto' ? availableParallelism() : workers
+  const count = workerCount(loaded.config)
   const reloading = { file, name, env: io.env, running: { ...running, loaded } }
   return count === 1 ? await alone(loaded.config, reloading) : await together(count, loaded.config, reloading)
 }

@@ -3,6 +3,7 @@ import type { Config, RouteConfig } from '../config/schema.ts'
 import type { EndpointLimit } from '../endpoint.ts'
 import { Refusal } from '../errors.ts'
 import type { EventLog } from '../event-log.ts'
+import { workerCount } from '../node/worker-count.ts'
 import type { GatewayRequest } from '../request.ts'
 import type { Handles } from '../session/handle.ts'
 import type { LiveSession } from '../session/record.ts'
@@ -12,7 +13,7 @@ import { createFirstIn } from './first-in.ts'
 import { createGuesses } from './guesses.ts'
 import { networkOf } from './network.ts'
 
-/** How often who may ask. Each process counts for itself, in memory. @see docs/limits.md */
+/** How often who may ask. Each process counts for itself, in memory; of guesses, each worker has its share. @see docs/limits.md */
 export interface Limits {
   /**
    * A request to one of our own endpoints.
@@ -34,7 +35,7 @@ export interface Limits {
 export type RouteLimit = (request: GatewayRequest, session: LiveSession | undefined) => void
 
 export interface LimitsParts {
-  readonly config: Pick<Config, 'basePath' | 'defaultProvider' | 'limits'>
+  readonly config: Pick<Config, 'basePath' | 'defaultProvider' | 'limits' | 'workers'>
   readonly now: Clock
   readonly log: EventLog
   readonly handleOf: Handles['handleOf']
@@ -47,7 +48,7 @@ export function createLimits({ config, now, log, handleOf }: LimitsParts): Limit
   const guesses =
     limits.guesses === 'off'
       ? undefined
-      : createGuesses(limits.guesses, now, (network) =>
+      : createGuesses(shareOf(limits.guesses, workerCount(config)), now, (network) =>
           log.error({ event: 'session_guessing', network }, 'one network sends cookies that are of no session'),
         )
 
@@ -102,6 +103,14 @@ export function createLimits({ config, now, log, handleOf }: LimitsParts): Limit
       if (wait > 0 && refuse) throw tooMany(wait, 'the limit guesses', loginUrl(config, request.path + request.query))
     },
   }
+}
+
+/**
+ * What one of several workers hears out, so that all together hear no more than the limit says: else who guesses would only
+ * have to open more connections, which are dealt out among them.
+ */
+function shareOf({ requests, per }: Rate, workers: number): Rate {
+  return { requests: Math.max(1, Math.floor(requests / workers)), per }
 }
 
 /** @see RFC 6585 §4 · RFC 9110 §10.2.3 (whole seconds) */

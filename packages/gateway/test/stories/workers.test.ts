@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -330,3 +331,27 @@ test('WK2 where no worker can start any more, it is tried five times, and all of
   expect(gateway.events('worker_failed').at(-1)?.reason).toContain('not a key ring')
   expect(gateway.events('workers_gave_up')).toHaveLength(1)
 }, 40_000)
+
+test('MO2 who guesses over connections to several workers is heard no more than 50 times in all', async () => {
+  await using world = await worldOfWorkers()
+  await using gateway = await startGatewayProcess(world, two)
+  const lines = await openLines(world, gateway)
+  try {
+    const text = (bytes: number) => randomBytes(bytes).toString('base64url')
+    const guess = () => ({ cookie: `__Host-Http-session=v1.${text(16)}.1.${text(32)}` })
+    const answers = await Promise.all(
+      lines.map(async (line) => {
+        const statuses: number[] = []
+        for (let i = 0; i < 60; i++) statuses.push((await line.get('/api/echo', undefined, guess())).status)
+        return statuses
+      }),
+    )
+    const heard = answers.flat().filter((status) => status === 401)
+    const refused = answers.flat().filter((status) => status === 429)
+    expect(heard.length + refused.length).toBe(120)
+    expect(heard.length).toBeLessThanOrEqual(50)
+    for (const each of answers) expect(each.at(-1)).toBe(429)
+  } finally {
+    for (const line of lines) line[Symbol.dispose]()
+  }
+})
