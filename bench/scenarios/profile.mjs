@@ -29,19 +29,29 @@ export async function run({ folder, core, seconds, only = ['coatcheck'] }) {
     const target = `${url}/api/orders`
     const { requests } = await load(target, apiHeaders(url, cookie), { seconds: seconds * 2, core: core.load, folder })
     await peer.stop()
-    profiles[key] = ownTimes(profileFolder).map(({ where, microseconds }) => ({ where, each: microseconds / requests }))
+    profiles[key] = summary(ownTimes(profileFolder), requests)
   }
   return profiles
 }
 
+/** µs for each request, by whose code it is, and of the functions that take most. */
+function summary(times, requests) {
+  const parts = {}
+  for (const { where, microseconds } of times)
+    parts[partOf(where)] = (parts[partOf(where)] ?? 0) + microseconds / requests
+  const functions = times.slice(0, shown).map(({ where, microseconds }) => ({ where, each: microseconds / requests }))
+  return { parts, functions }
+}
+
+/** How many functions are listed. */
+const shown = 45
+
 export function report(profiles) {
   const body = []
-  for (const [key, times] of Object.entries(profiles)) {
-    const parts = new Map()
-    for (const { where, each } of times) parts.set(partOf(where), (parts.get(partOf(where)) ?? 0) + each)
-    for (const [part, each] of [...parts].sort((a, b) => b[1] - a[1]))
+  for (const [key, { parts, functions }] of Object.entries(profiles)) {
+    for (const [part, each] of Object.entries(parts).sort((a, b) => b[1] - a[1]))
       body.push([`**${key}: ${part}**`, each.toFixed(2)])
-    for (const { where, each } of times.slice(0, 45)) body.push([`\`${where}\``, each.toFixed(2)])
+    for (const { where, each } of functions) body.push([`\`${where}\``, each.toFixed(2)])
   }
   return { notes: 'Start and warm-up included; the profiler itself costs a few µs.', head: ['', 'µs/request'], body }
 }
