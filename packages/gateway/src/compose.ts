@@ -22,6 +22,7 @@ import { createSessions, type SessionEvent, type Sessions } from './session/sess
 import type { Clock, EndReason, SessionId, SessionStore } from './session/store.ts'
 import { createGatewayCookies } from './session-cookie.ts'
 import { createSignals } from './signals/signals.ts'
+import { createIdentities } from './upstream/aws/identities.ts'
 import { createRoleCredentials } from './upstream/aws/role-credentials.ts'
 import { createDpopProofs } from './upstream/dpop-proofs.ts'
 import { createExchanges } from './upstream/exchange.ts'
@@ -39,7 +40,7 @@ export interface ServiceParts {
   /** See sessions.ts. */
   readonly onEndedUnopened?: ((id: SessionId, reason: EndReason) => void) | undefined
   /** Those that hold now: what outlives a configuration asks them. */
-  readonly current: () => Pick<Services, 'providers'>
+  readonly current: () => Pick<Services, 'providers' | 'sessions'>
   /** Those of the configuration before: what is still right of them, and what they know, goes on. */
   readonly before?: Services | undefined
 }
@@ -64,7 +65,11 @@ export function createServices(parts: ServiceParts): Services {
       handleOf: createHandles(ring).handleOf,
     })
   const roleCredentials =
-    before?.roleCredentials ?? createRoleCredentials({ log, now, handleOf: createHandles(ring).handleOf })
+    before?.roleCredentials ??
+    createRoleCredentials({
+      ...{ log, now, sessions: () => parts.current().sessions },
+      identities: createIdentities({ store, ring, now }),
+    })
   const sameSessions =
     before !== undefined &&
     isDeepStrictEqual(before.config.session, config.session) &&

@@ -1,5 +1,5 @@
 import { type Held, withDelivery, withGeneration } from './lineage.ts'
-import type { Generation, SessionRecord } from './record.ts'
+import type { Generation, Kept, SessionRecord } from './record.ts'
 import type { Timeouts } from './timeouts.ts'
 
 /*
@@ -15,11 +15,12 @@ import type { Timeouts } from './timeouts.ts'
  *       └─────── ended ◀───────┘
  *
  * `ended` is a tombstone: no transition leads out of it, so that nothing in flight brings a session back. While it lives,
- * two things go on in a session that don't touch each other:
+ * three things go on in a session that don't touch each other:
  *
  *   its cookie    settled ──rotated──▶ the successor is on its way ──delivered──▶ settled; the one before has its grace
  *   its tokens    settled ──leased──▶ one holder redeems ──renewed──▶ settled, one token set further
  *                                            └──released, or the lease ran out──▶ settled
+ *   what is kept beside the tokens    settled ──keepLeased──▶ one holder obtains ──keepSettled──▶ settled
  *
  * A transition that does not apply returns a reason, and nothing is written.
  */
@@ -109,6 +110,33 @@ export function renewed(
   return {
     to: { ...rest, ...user, tokensVersion: tokensVersion + 1, ...(changed && { privilegesChangedAt: now }) },
   }
+}
+
+/** `holder` may obtain what is kept under `name`, for `lifetime` milliseconds: it asks, and the others wait for what it gets. */
+export function keepLeased(
+  record: SessionRecord,
+  { name, holder, lifetime, now }: { name: string; holder: string; lifetime: number; now: number },
+): Transition<'taken'> {
+  const before = record.kept?.[name]
+  if (before?.lease !== undefined && before.lease.until > now) return { no: 'taken' }
+  return {
+    to: { ...record, kept: { ...record.kept, [name]: { ...before, lease: { holder, until: now + lifetime } } } },
+  }
+}
+
+/** What the holder obtained, or nothing. Fenced: who slept past the lease finds another's, and writes nothing over it. */
+export function keepSettled(
+  record: SessionRecord,
+  { name, holder, now }: { name: string; holder: string; now: number },
+  obtained?: { readonly sealed: string; readonly expiresAt: number },
+): Transition<'superseded'> {
+  const before = record.kept?.[name]
+  if (before?.lease?.holder !== holder) return { no: 'superseded' }
+  const { lease: _, ...rest } = before
+  const kept: [string, Kept][] = Object.entries({ ...record.kept, [name]: { ...rest, ...obtained } })
+  // What is over, or was never had, is of no use to anybody: routes come and go with the configuration.
+  const left = kept.filter(([, one]) => one.lease !== undefined || (one.expiresAt ?? 0) > now)
+  return { to: { ...record, kept: Object.fromEntries(left) } }
 }
 
 /** What a refresh can change of the user. */

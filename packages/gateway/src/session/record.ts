@@ -48,6 +48,18 @@ export interface SessionRecord {
   readonly tokensVersion: number
   /** Who redeems the refresh token now, and until when (milliseconds since the epoch). See refresh-lease.ts. */
   readonly refreshLease?: { readonly holder: string; readonly until: number }
+  /** What was made of the tokens and lives beside them, by name. See kept-credentials.ts. */
+  readonly kept?: Readonly<Record<string, Kept>>
+}
+
+/** Credentials that an upstream takes, or the right to obtain them. Times are milliseconds since the epoch. */
+export interface Kept {
+  /** Under the data key, base64url: as the tokens, it takes the cookie to open. */
+  readonly sealed?: string
+  /** When they are over. */
+  readonly expiresAt?: number
+  /** Who obtains the next ones now, and until when. */
+  readonly lease?: { readonly holder: string; readonly until: number }
 }
 
 /** One value of the session cookie: enough to recognise it and, with its secret, to open the tokens. See lineage.ts. */

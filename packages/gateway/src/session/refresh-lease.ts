@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { parseCookieValue } from './cookie-value.ts'
+import { dataKeyOf } from './data-key.ts'
 import type { JsonObject } from './json.ts'
 import type { KeyRing } from './key-ring.ts'
 import { leased, released, renewed, type UserChange } from './machine.ts'
 import type { LiveSession, SessionRecord, Tokens } from './record.ts'
 import type { Row, Rows } from './rows.ts'
-import { sealTokens, unwrapDataKey } from './sealed-record.ts'
+import { sealTokens } from './sealed-record.ts'
 import type { Clock } from './store.ts'
 
 /*
@@ -48,13 +48,6 @@ export function createRefreshLeases(parts: {
 }): RefreshLeases {
   const { rows, ring, now, rolesOf, replaced } = parts
 
-  function dataKeyOf({ record }: Row, { id }: LiveSession, text: string): Buffer | undefined {
-    const cookie = parseCookieValue(text)
-    const generation = record.lineage.find(({ number }) => number === cookie?.generation)
-    const dataKey = cookie && generation && unwrapDataKey(ring, id, generation, cookie.secret)
-    return typeof dataKey === 'string' ? undefined : dataKey
-  }
-
   return {
     async take(session, cookie) {
       const { id } = session
@@ -72,7 +65,7 @@ export function createRefreshLeases(parts: {
       })
       if (row === undefined) return { kind: no }
       // Opened now, not when the tokens are there: by then the cookie may be superseded, and its copy of the key gone.
-      const dataKey = dataKeyOf(row, session, cookie)
+      const dataKey = dataKeyOf(ring, { id, record: row.record }, cookie)
       if (dataKey === undefined) {
         await release()
         return { kind: 'over' }

@@ -51,6 +51,7 @@ function joinSealed(parts: SealedParts): Buffer {
 /** The version is part of what is authenticated: an older copy of a row, put back, does not open. */
 const recordContext = (id: SessionId, keyId: string, version: number) => `record ${id} ${keyId} ${version}`
 const tokensContext = (id: SessionId) => `tokens ${id}`
+const keptContext = (id: SessionId, name: string) => `kept ${id} ${name}`
 const wrapContext = (id: SessionId, keyId: string, generation: number) => `wrap ${id} ${keyId} ${generation}`
 
 export function sealRecord(
@@ -91,6 +92,15 @@ export function sealTokens(
 export function unsealTokens(id: SessionId, sealed: Uint8Array, dataKey: Uint8Array): Tokens | undefined {
   const plaintext = unseal(dataKey, sealed, tokensContext(id))
   return plaintext && (JSON.parse(plaintext.toString()) as Tokens)
+}
+
+/** What is kept beside the tokens, under the same data key: its name is authenticated, so that none opens in another's place. */
+export function sealKept(id: SessionId, name: string, text: string, dataKey: Uint8Array): string {
+  return seal(dataKey, Buffer.from(text), keptContext(id, name)).toString('base64url')
+}
+
+export function unsealKept(id: SessionId, name: string, sealed: string, dataKey: Uint8Array): string | undefined {
+  return unseal(dataKey, Buffer.from(sealed, 'base64url'), keptContext(id, name))?.toString()
 }
 
 /** Wraps the data key for one cookie value. */

@@ -3,6 +3,7 @@ import { formatCookieValue, hashSecret, newCookieValue, parseCookieValue } from 
 import { createHandles } from './handle.ts'
 import { providerSidIndex, userIndex } from './indices.ts'
 import type { JsonObject } from './json.ts'
+import { createKeptCredentials, type KeptCredentials } from './kept-credentials.ts'
 import type { KeyRing } from './key-ring.ts'
 import { expired, seen } from './machine.ts'
 import { createOpening } from './opening.ts'
@@ -50,6 +51,10 @@ export interface Sessions {
   rotate(session: LiveSession, cookie: string): Promise<Rotated | undefined>
   /** The right to redeem the refresh token and to put its successor in place, one at a time across all processes. */
   readonly refreshLeases: RefreshLeases
+  /** Credentials made of the tokens, sealed beside them; obtained by one at a time across all processes. */
+  readonly kept: KeptCredentials
+  /** It ended, here or in another process: nothing more may be done in its name, be its request ever so long under way. */
+  isOver(id: SessionId): boolean
   /** A session as this process has it opened; undefined where only the cookie opens it. */
   opened(id: SessionId): LiveSession | undefined
   /** Final: nothing in flight brings the session back. False if it was over already. */
@@ -202,6 +207,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     create,
     rotate,
     refreshLeases: createRefreshLeases({ rows, ring, now, rolesOf: options.rolesOf, replaced }),
+    kept: createKeptCredentials({ rows, ring, now, cached }),
+    // Where the store can't say it at once, what this process knows has to do.
+    isOver: (id) => (store.peek === undefined ? cache.get(id) === undefined : store.peek(id) <= 0),
     opened: (id) => cache.get(id),
     end,
     ofUser: (subject) => listed(userIndex(subject)),

@@ -11,6 +11,8 @@ import type { EndReason, SessionId, StoredSession, Tombstone } from '../session/
  *   claims    SHA-256 of the key → f64 expiresAt (little-endian)
  *   expiry    f64 expiresAt (big-endian, so that keys sort by time) · 's' id or 'c' SHA-256 → 1 byte
  *   outbox    f64 dueAt (big-endian) · id → f64 addedAt · f64 attempts (little-endian) · the bytes to the end
+ *   notes     SHA-256 of the key → f64 expiresAt (little-endian) · the bytes to the end
+ *   notesDue  f64 expiresAt (big-endian) · SHA-256 of the key → 1 byte
  *
  * A database more changes nothing for who doesn't know it, and takes no new number.
  * Indices and claim keys come from providers and may be long: hashed, every key fits LMDB's limit.
@@ -171,6 +173,26 @@ export function decodeWaiting(key: Uint8Array, value: Uint8Array): OutboxEntry {
     attempts: view.getFloat64(8, true),
     dueAt: at.getFloat64(0),
   }
+}
+
+export function encodeNote({ bytes, expiresAt }: { bytes: Uint8Array; expiresAt: number }): Buffer {
+  return Buffer.concat([encodeTime(expiresAt), bytes])
+}
+
+export function decodeNote(value: Uint8Array): { bytes: Uint8Array; expiresAt: number } {
+  const bytes = new Uint8Array(value.buffer, value.byteOffset + 8, value.length - 8).slice()
+  return { bytes, expiresAt: decodeTime(value) }
+}
+
+export function noteDueKey(expiresAt: number, key: Uint8Array): Buffer {
+  const time = Buffer.alloc(8)
+  time.writeDoubleBE(expiresAt)
+  return Buffer.concat([time, key])
+}
+
+/** The key of the note, and when it is over. */
+export function notedAt(due: Uint8Array): [key: Uint8Array, expiresAt: number] {
+  return [due.slice(8), viewOf(due).getFloat64(0)]
 }
 
 /** Sorts after every entry that expires at `time` or before, and before all others. */

@@ -22,6 +22,7 @@ import {
   type RowHead,
   stampOf,
 } from './lmdb-layout.ts'
+import { createLmdbNotes } from './lmdb-notes.ts'
 import { createLmdbOutbox } from './lmdb-outbox.ts'
 import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
@@ -58,10 +59,13 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
   const claims: Keys = root.openDB({ name: 'claims', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
   const expiry: Keys = root.openDB({ name: 'expiry', encoding: 'binary', keyEncoding: 'binary' })
   const waiting: Keys = root.openDB({ name: 'outbox', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
-  const databases = [sessions, listed, claims, expiry, waiting]
+  const noted: Keys = root.openDB({ name: 'notes', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
+  const notesDue: Keys = root.openDB({ name: 'notesDue', encoding: 'binary', keyEncoding: 'binary' })
+  const databases = [sessions, listed, claims, expiry, waiting, noted, notesDue]
   const identity = fileIdentity(path)
   const { conditionally, settled } = createCommitter()
   let usable = true
+  const notes = createLmdbNotes({ notes: noted, due: notesDue, now, fresh, spare, conditionally })
 
   /** Every read goes through here: fresh, and an error rather than "nothing there" once closed. */
   function fresh<V, K extends string | Uint8Array>(database: Database<V, K>): Database<V, K> {
@@ -185,6 +189,8 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
 
     outbox: createLmdbOutbox({ conditionally, database: waiting, now, fresh, spare }),
 
+    notes,
+
     async claim(key, expiresAt) {
       assertTime(expiresAt)
       const hash = hashed(key)
@@ -211,7 +217,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
       for (;;) {
         const due = [...fresh(expiry).getKeys({ start, end: expiryEnd(now()), limit: sweepBatch })]
         const last = due.at(-1)
-        if (last === undefined) return forgotten
+        if (last === undefined) return forgotten + (await notes.sweep())
         const gone = await Promise.all(due.map((key) => forget(expiringOf(key))))
         forgotten += gone.filter(Boolean).length
         start = Buffer.concat([last, Buffer.alloc(1)])

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, SessionId, SessionStore, StoredSession, Tombstone } from '../session/store.ts'
+import { createMemoryNotes } from './memory-notes.ts'
 import { createMemoryOutbox } from './memory-outbox.ts'
 import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
@@ -18,6 +19,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
   const claims = new Map<string, number>()
   let open = true
   const outbox = createMemoryOutbox({ now, usable })
+  const notes = createMemoryNotes({ now, usable })
 
   function usable(): void {
     if (!open) throw new Error('The session store is closed')
@@ -95,6 +97,8 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
 
     outbox,
 
+    notes,
+
     async claim(key, expiresAt) {
       usable()
       assertTime(expiresAt)
@@ -124,7 +128,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
         if (expiresAt <= now() && claims.delete(key)) forgotten++
         if (++seen % sweepSlice === 0) await nextTurn()
       }
-      return forgotten
+      return forgotten + notes.sweep()
     },
 
     async ping() {
@@ -134,6 +138,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
     async close() {
       open = false
       outbox.clear()
+      notes.clear()
       rows.clear()
       listed.clear()
       claims.clear()

@@ -490,6 +490,46 @@ export function describeSessionStore(
       })
     })
 
+    describe('notes', () => {
+      const note = (text: string, life = minute) => ({ bytes: Buffer.from(text), expiresAt: clock.now() + life })
+      const textOf = async (key: string) => {
+        const found = await store.notes.get(key)
+        return found && Buffer.from(found.bytes).toString()
+      }
+
+      test('a note is there until its time is over, or it is removed', async () => {
+        await store.notes.set('ann', note('one'))
+        await store.notes.set('bob', note('two', 2 * minute))
+        expect([await textOf('ann'), await textOf('bob'), await textOf('eve')]).toEqual(['one', 'two', undefined])
+        clock.advance(minute)
+        expect([await textOf('ann'), await textOf('bob')]).toEqual([undefined, 'two'])
+        await store.notes.remove('bob')
+        await store.notes.remove('bob')
+        expect(await textOf('bob')).toBeUndefined()
+      })
+
+      test('the last of many writers stands, under its own time', async () => {
+        await Promise.all(Array.from({ length: 20 }, (_, i) => store.notes.set('ann', note(`${i}`, minute + i))))
+        await store.notes.set('ann', note('last', 3 * minute))
+        clock.advance(2 * minute)
+        expect(await store.sweep()).toBe(0)
+        expect(await textOf('ann')).toBe('last')
+        clock.advance(minute)
+        expect(await store.sweep()).toBe(1)
+        expect(await store.sweep()).toBe(0)
+      })
+
+      test('a note, a claim and a session of the same name are different things, and buffers are its own', async () => {
+        const { id } = await stored()
+        const bytes = Buffer.from('mine')
+        await store.notes.set(id, { bytes, expiresAt: clock.now() + minute })
+        bytes.fill(0)
+        expect(await textOf(id)).toBe('mine')
+        expect(await store.claim(id, clock.now() + minute)).toBe(true)
+        expect(await standing(id)).toBe(1)
+      })
+    })
+
     describe('claim', () => {
       test('is true once, and again after it expired', async () => {
         expect(await store.claim('state-1', clock.now() + minute)).toBe(true)
@@ -576,6 +616,9 @@ export function describeSessionStore(
         await expect(store.outbox.add({ id: 'x', bytes: randomBytes(1), dueAt: 0 })).rejects.toThrow(/closed/)
         await expect(store.outbox.take(1, 1)).rejects.toThrow(/closed/)
         await expect(store.outbox.count()).rejects.toThrow(/closed/)
+        await expect(store.notes.get('x')).rejects.toThrow(/closed/)
+        await expect(store.notes.set('x', { bytes: randomBytes(1), expiresAt: 1 })).rejects.toThrow(/closed/)
+        await expect(store.notes.remove('x')).rejects.toThrow(/closed/)
         await expect(store.sweep()).rejects.toThrow(/closed/)
         await expect(store.ping()).rejects.toThrow(/closed/)
         if (store.peek) expect(() => store.peek?.(first.id)).toThrow(/closed/)

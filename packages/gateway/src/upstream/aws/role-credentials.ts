@@ -1,54 +1,68 @@
+import { hash } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { decodeJwt } from 'jose'
-import type { IdentityPoolConfig } from '../../config/identity-pool-schema.ts'
+import { Refusal } from '../../errors.ts'
 import type { EventLog } from '../../event-log.ts'
 import { printable } from '../../protocol/printable.ts'
 import { createCache } from '../../session/cache.ts'
 import type { LiveSession, Tokens } from '../../session/record.ts'
+import type { Sessions } from '../../session/sessions.ts'
 import type { Clock, SessionId } from '../../session/store.ts'
 import type { AwsCredentials } from './credentials.ts'
-import { type FailureKind, failureKindOf, reasonOf } from './failures.ts'
-import { createIdentityCalls, type IdentityCalls, type Logins, type PoolAddress } from './identity-sdk.ts'
-import { roleOf } from './role.ts'
+import type { Identities } from './identities.ts'
+import { createIdentityCalls, type IdentityCalls, type PoolAddress } from './identity-sdk.ts'
+import { createPoolQuestion, type PoolAnswer, type Wanted } from './pool-question.ts'
 
-/** Whose credentials: of which pool, by which name of the issuer there, and which role if not the pool's choice. */
-export interface Wanted {
-  readonly pool: IdentityPoolConfig
-  readonly loginsKey: string
-  readonly roleArn: string | undefined
-}
+export type { Wanted }
 
 export type Obtained =
-  | { readonly kind: 'usable'; readonly credentials: AwsCredentials }
-  | { readonly kind: FailureKind; readonly cause: unknown }
+  | PoolAnswer
   /** The session ended meanwhile. */
   | { readonly kind: 'ended' }
 
+/** Whose request it is. `cookie` opens what is kept in the session. */
+export interface Asker {
+  readonly session: LiveSession
+  readonly cookie: string
+}
+
 export interface RoleCredentials {
-  /** Some that are good for this request, if there are; new ones are fetched ahead of their end. */
-  at(session: LiveSession, wanted: Wanted): AwsCredentials | undefined
-  /** Asks the pool: once, however many ask at the same time. `instead`: of those, which were refused. Never rejects. */
-  fetch(session: LiveSession, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained>
+  /** Some that are good for this request, if there are, without I/O; new ones are fetched ahead of their end. */
+  at(asker: Asker, wanted: Wanted): AwsCredentials | undefined
+  /**
+   * Asks the pool: once, however many ask at the same time in however many processes. `instead`: of those, which were refused.
+   * @throws Refusal when the session store fails
+   */
+  fetch(asker: Asker, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained>
   /** The session is over: AWS honours what it gave for an hour, we for not a second more. */
   forget(id: SessionId): void
-  /** Of an answer that came late. */
-  isOver(id: SessionId, credentials: AwsCredentials): boolean
 }
 
 export interface RoleCredentialsOptions {
   readonly log: EventLog
   readonly now: Clock
-  readonly handleOf: (id: SessionId) => string
+  readonly identities: Identities
+  /** Those that hold now: what is held here outlives a configuration. */
+  readonly sessions: () => Pick<Sessions, 'kept' | 'handleOf'>
   readonly callsOf?: (pool: PoolAddress) => IdentityCalls
   /** Milliseconds for one call, and for all that one request waits for. */
   readonly timeouts?: { readonly call: number; readonly all: number }
+  readonly sleep?: (ms: number) => Promise<unknown>
+}
+
+/** As they are opened here. */
+interface Current {
+  readonly credentials: AwsCredentials
+  /** What they were given for: see `standingOf`. */
+  readonly standing: string
 }
 
 interface Held {
-  readonly credentials?: AwsCredentials
-  /** What the credentials were given for: see `standingOf`. */
-  readonly standing?: string
+  readonly current?: Current | undefined
+  /** The version of the session's row that was looked at last. */
+  readonly version: number
   readonly refusal?: { readonly answer: Obtained; readonly until: number; readonly idToken: string }
-  readonly flight?: Promise<Obtained>
+  readonly flight?: { readonly answer: Promise<Obtained>; readonly standing: string }
 }
 
 /** Renewed so long before the end; milliseconds. */
@@ -57,25 +71,33 @@ const ahead = 300_000
 const aboutToExpire = 5_000
 /** A refusal stands for so long: a client that tries again and again must not use up the quota of the pool. Milliseconds. */
 const refusalStands = 10_000
+/** Beyond the time for all calls: a lease that ran out was of a process that died. Milliseconds. */
+const leaseMargin = 2_000
+/** How often it looks whether another process has finished; milliseconds. */
+const glance = 25
 
 /**
- * AWS credentials, in memory only, by the session that they were given to, and the identities of users for ever. An entry
- * can't be found by any other user: its key is the session's id, or issuer and subject with the pool.
+ * AWS credentials, kept in the session that they were given to: sealed in its row, for all processes, and opened in memory
+ * here. An entry can't be found by any other user: its place is the session's row, and its key the session's own.
  */
 export function createRoleCredentials(options: RoleCredentialsOptions): RoleCredentials {
-  const { log, now, handleOf, callsOf = createIdentityCalls, timeouts = { call: 5_000, all: 8_000 } } = options
-  const sessions = createCache<SessionId, Map<string, Held>>(8192)
-  const identities = createCache<string, Promise<string>>(65_536)
-  const calls = new Map<string, IdentityCalls>()
+  const { log, now, identities, sessions, callsOf = createIdentityCalls, sleep = (ms) => setTimeout(ms) } = options
+  const { timeouts = { call: 5_000, all: 8_000 } } = options
+  const opened = createCache<SessionId, Map<string, Held>>(8192)
+  const ask = createPoolQuestion({ identities, callsOf, timeouts })
+  const lifetime = timeouts.all + leaseMargin
 
   const names = new WeakMap<Wanted, string>()
   const standings = new WeakMap<Tokens, string>()
 
   /** Routes that say the same share their credentials. */
   function nameOf(wanted: Wanted): string {
-    const known = names.get(wanted) ?? JSON.stringify([wanted.pool, wanted.loginsKey, wanted.roleArn])
-    names.set(wanted, known)
-    return known
+    const known = names.get(wanted)
+    if (known !== undefined) return known
+    const all = JSON.stringify([wanted.pool, wanted.loginsKey, wanted.roleArn])
+    const name = `aws-${hash('sha256', all, 'base64url').slice(0, 22)}`
+    names.set(wanted, name)
+    return name
   }
 
   function standing({ tokens }: LiveSession): string {
@@ -84,108 +106,129 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
     return known
   }
 
-  function callsTo(pool: IdentityPoolConfig): IdentityCalls {
-    const { id, endpoint, stsEndpoint, region = id.slice(0, id.indexOf(':')) } = pool
-    const key = JSON.stringify([id, region, endpoint, stsEndpoint])
-    const known = calls.get(key) ?? callsOf({ id, region, endpoint, stsEndpoint })
-    calls.set(key, known)
-    return known
+  function hold(id: SessionId, name: string, next: Held): Held {
+    const held = opened.get(id) ?? new Map<string, Held>()
+    opened.set(id, held.set(name, next))
+    return next
   }
 
-  function heldBy(session: LiveSession): Map<string, Held> {
-    const held = sessions.get(session.id) ?? new Map<string, Held>()
-    sessions.set(session.id, held)
-    return held
+  /** What is held here, with what the session's row brought since: another process may have renewed it. */
+  function upToDate({ session, cookie }: Asker, name: string): Held | undefined {
+    const held = opened.get(session.id)?.get(name)
+    if (held !== undefined && held.version >= session.version) return held
+    const text = sessions().kept.open(session, name, cookie)
+    if (text === undefined && held === undefined) return undefined
+    const current = text === undefined ? held?.current : same(held?.current, JSON.parse(text) as Current)
+    return hold(session.id, name, { ...held, current, version: session.version })
   }
 
-  async function ask({ record, tokens }: LiveSession, { pool, loginsKey, roleArn }: Wanted): Promise<Obtained> {
-    const role = roleOf(pool, roleArn, tokens.idToken)
-    if (role.kind === 'none') return { kind: 'denied', cause: role.reason }
-    const logins = { [loginsKey]: tokens.idToken }
-    const all = AbortSignal.timeout(timeouts.all)
-    const within = () => AbortSignal.any([all, AbortSignal.timeout(timeouts.call)])
-    const { iss, sub } = record.subject
-    // Never by the session, the name of the user or the role alone: user 2 would get the identity of user 1.
-    const whose = JSON.stringify([pool.id, pool.endpoint, loginsKey, iss, sub])
-    try {
-      const to = callsTo(pool)
-      const identityId = await identityOf(whose, to, logins, within)
-      const { arn } = role
-      const credentials =
-        pool.flow === 'basic' && arn !== undefined
-          ? await to.assumeRole(identityId, { logins, roleArn: arn, name: sessionName(sub) }, within())
-          : await to.getCredentials(identityId, { logins, roleArn: arn }, within())
-      return { kind: 'usable', credentials }
-    } catch (cause) {
-      // The identity was deleted in the pool: the next try asks for the new one.
-      if (cause instanceof Error && cause.name === 'ResourceNotFoundException') identities.delete(whose)
-      return { kind: failureKindOf(cause), cause: reasonOf(cause, [tokens.idToken, tokens.accessToken]) }
+  function isGood({ credentials, standing: given }: Current, session: LiveSession, least: number): boolean {
+    // A refresh may have told other rights.
+    return given === standing(session) && credentials.expiresAt - now() > least
+  }
+
+  async function obtain(asker: Asker, wanted: Wanted, instead: AwsCredentials | undefined): Promise<Obtained> {
+    const { session, cookie } = asker
+    const name = nameOf(wanted)
+    const good = (text: string) => {
+      const current = JSON.parse(text) as Current
+      return isGood(current, session, ahead) && current.credentials.accessKeyId !== instead?.accessKeyId
+    }
+    for (let waited = 0; ; waited += glance) {
+      const turn = await sessions().kept.take(session, name, { cookie, lifetime, good })
+      if (turn.kind === 'over') return { kind: 'ended' }
+      if (turn.kind === 'kept') return usable(session, name, { ...turn, current: JSON.parse(turn.text) as Current })
+      if (turn.kind === 'granted') {
+        const answer = await ask(session, wanted)
+        report(session, wanted, answer)
+        if (answer.kind !== 'usable') {
+          await turn.release()
+          return answer
+        }
+        const current = { credentials: answer.credentials, standing: standing(session) }
+        const version = await turn.keep(JSON.stringify(current), answer.credentials.expiresAt)
+        if (version !== false) return usable(session, name, { version, current })
+        // Signed out meanwhile, or another was faster: the next turn tells, and what came is given to nobody.
+      } else if (waited >= lifetime) {
+        return { kind: 'unavailable', cause: 'another process asks the identity pool, and does not finish' }
+      } else await sleep(glance)
     }
   }
 
-  function identityOf(whose: string, to: IdentityCalls, logins: Logins, within: () => AbortSignal): Promise<string> {
-    const known = identities.get(whose)
-    if (known !== undefined) return known
-    const asked = to.getId(logins, within())
-    identities.set(whose, asked)
-    asked.catch(() => identities.delete(whose))
-    return asked
+  function usable({ id }: LiveSession, name: string, { version, current }: Held & { current: Current }): Obtained {
+    const before = opened.get(id)?.get(name)
+    const next = same(before?.current, current)
+    const { flight } = before ?? {}
+    hold(id, name, { current: next, version, ...(flight && { flight }) })
+    return { kind: 'usable', credentials: next.credentials }
   }
 
-  function fetch(session: LiveSession, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained> {
-    const held = heldBy(session)
+  function fetch(asker: Asker, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained> {
+    const { session } = asker
     const name = nameOf(wanted)
-    const before = held.get(name)
-    if (before?.flight) return before.flight
+    const before = upToDate(asker, name)
+    if (before?.flight?.standing === standing(session)) return before.flight.answer
     const { idToken } = session.tokens
-    const { refusal, credentials: current } = before ?? {}
+    const { refusal, current } = before ?? {}
     if (refusal !== undefined && refusal.idToken === idToken && now() < refusal.until)
       return Promise.resolve(refusal.answer)
     // Somebody else has replaced those that were refused already.
-    if (instead !== undefined && current !== undefined && current !== instead)
-      return Promise.resolve({ kind: 'usable', credentials: current })
-    const flight = ask(session, wanted).then((answer): Obtained => {
-      if (sessions.get(session.id) !== held) return { kind: 'ended' }
-      report(session, wanted, answer)
-      const kept = before?.credentials && { credentials: before.credentials, standing: before.standing ?? '' }
-      held.set(name, {
-        ...(answer.kind === 'usable' ? { credentials: answer.credentials, standing: standing(session) } : kept),
-        ...(answer.kind !== 'usable' &&
-          answer.kind !== 'unavailable' && { refusal: { answer, until: now() + refusalStands, idToken } }),
-      })
-      return answer
-    })
-    held.set(name, { ...before, flight })
-    return flight
+    const replaced = instead !== undefined && current !== undefined && current.credentials !== instead
+    if (replaced && isGood(current, session, aboutToExpire)) {
+      return Promise.resolve({ kind: 'usable', credentials: current.credentials })
+    }
+    const landed = (refusal?: Held['refusal']) => {
+      const { flight, ...held } = opened.get(session.id)?.get(name) ?? { version: session.version }
+      // Another may be under way since, for other rights of the same user.
+      const other = flight !== undefined && flight.answer !== answer ? { flight } : {}
+      hold(session.id, name, { ...held, ...other, ...(refusal && { refusal }) })
+    }
+    const answer: Promise<Obtained> = obtain(asker, wanted, instead).then(
+      (outcome) => {
+        const refused = outcome.kind === 'denied' || outcome.kind === 'refused'
+        landed(refused ? { answer: outcome, until: now() + refusalStands, idToken } : undefined)
+        return outcome
+      },
+      (cause: unknown) => {
+        landed()
+        throw new Refusal('store_unavailable', { cause })
+      },
+    )
+    hold(session.id, name, { version: session.version, ...before, flight: { answer, standing: standing(session) } })
+    return answer
   }
 
-  function report({ id, record }: LiveSession, { pool, roleArn }: Wanted, answer: Obtained): void {
-    const fields = { session: handleOf(id), provider: record.provider, identityPool: pool.id, roleArn }
+  function report({ id, record }: LiveSession, { pool, roleArn }: Wanted, answer: PoolAnswer): void {
+    const fields = { session: sessions().handleOf(id), provider: record.provider, identityPool: pool.id, roleArn }
     if (answer.kind === 'usable') log.info({ event: 'aws_credentials_obtained', ...fields })
-    else if (answer.kind !== 'ended') {
+    else {
       const reason = printable(String(answer.cause))
       log.warn({ event: 'aws_credentials_failed', ...fields, outcome: answer.kind, reason })
     }
   }
 
   return {
-    at(session, wanted) {
-      const known = sessions.get(session.id)?.get(nameOf(wanted))
-      if (known?.credentials === undefined) return undefined
-      // A refresh may have told other rights.
-      if (known.standing !== standing(session)) return undefined
-      const left = known.credentials.expiresAt - now()
-      if (left <= aboutToExpire) return undefined
+    at(asker, wanted) {
+      const { session } = asker
+      const known = upToDate(asker, nameOf(wanted))
+      if (known?.current === undefined || !isGood(known.current, session, aboutToExpire)) return undefined
       // Still good for this request: the next ones find new ones, and nobody waits.
-      if (left <= ahead && known.flight === undefined) void fetch(session, wanted)
-      return known.credentials
+      if (known.flight === undefined && !isGood(known.current, session, ahead)) {
+        fetch(asker, wanted).catch((err: unknown) => {
+          log.error({ event: 'store_unavailable', err }, 'AWS credentials were not renewed ahead of time')
+        })
+      }
+      return known.current.credentials
     },
     fetch,
-    forget: (id) => sessions.delete(id),
-    isOver(id, credentials) {
-      return ![...(sessions.get(id)?.values() ?? [])].some((held) => held.credentials === credentials)
-    },
+    forget: (id) => opened.delete(id),
   }
+}
+
+/** The object that is known stays where it says the same: keys that were derived from it are found by it. */
+function same(known: Current | undefined, next: Current): Current {
+  const same = known?.credentials.accessKeyId === next.credentials.accessKeyId && known.standing === next.standing
+  return same ? known : next
 }
 
 /**
@@ -195,15 +238,7 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
 export function standingOf(idToken: string): string {
   const claims = decodeJwt(idToken)
   const lasting = Object.entries(claims).filter(([name]) => !ofToken.has(name))
-  return JSON.stringify(lasting.sort(([a], [b]) => (a < b ? -1 : 1)))
+  return hash('sha256', JSON.stringify(lasting.sort(([a], [b]) => (a < b ? -1 : 1))), 'base64url')
 }
 
 const ofToken = new Set('iat exp nbf jti at_hash c_hash nonce auth_time origin_jti event_id sid'.split(' '))
-
-/** In CloudTrail one finds the user by it. @see AssumeRoleWithWebIdentity, RoleSessionName */
-function sessionName(sub: string): string {
-  return sub
-    .replace(/[^\w+=,.@-]/g, '-')
-    .slice(0, 64)
-    .padEnd(2, '-')
-}

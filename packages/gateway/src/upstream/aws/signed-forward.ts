@@ -29,7 +29,7 @@ export interface SignedForwardParts {
 
 /** Carries out a route whose requests are signed with AWS credentials of the user's role. */
 export function createSignedForward(route: RouteConfig, services: Services, parts: SignedForwardParts) {
-  const { now, roleCredentials, clockOffsets } = services
+  const { now, roleCredentials, clockOffsets, sessions } = services
   const { aws, forward, answerTo } = parts
   const { service } = aws
   const upstream = route.upstream as string
@@ -54,7 +54,7 @@ export function createSignedForward(route: RouteConfig, services: Services, part
       current = replaced
     }
     if (current !== session) stillAdmitted(current)
-    const answer = await roleCredentials.fetch(current, wanted, instead)
+    const answer = await roleCredentials.fetch({ session: current, cookie: cookieOf(request) }, wanted, instead)
     if (answer.kind !== 'usable') throw refusalFor(answer)
     return { credentials: answer.credentials, session: current }
   }
@@ -94,7 +94,8 @@ export function createSignedForward(route: RouteConfig, services: Services, part
         if (skewed) clockOffsets.set(upstream, theirs - now())
         const expired = /^Expired/.test(reason) || (!Number.isNaN(theirs) && theirs >= credentials.expiresAt)
         if (!answer.repeatable || (!skewed && !expired)) return hidden(told, answer)
-        if (roleCredentials.isOver((session as LiveSession).id, credentials)) return hidden(told, answer)
+        // Signed out meanwhile, here or at another process: nothing more is signed.
+        if (sessions.isOver((session as LiveSession).id)) return hidden(told, answer)
         if (!expired) return again(told, credentials)
         const wanted = wantedOf(session as LiveSession)
         return obtain(request, session as LiveSession, wanted, credentials).then(
@@ -135,7 +136,7 @@ export function createSignedForward(route: RouteConfig, services: Services, part
       ...base,
       path: target.wire,
       withBody: (body) =>
-        roleCredentials.isOver(session.id, credentials)
+        sessions.isOver(session.id)
           ? answerTo(new Refusal('session_expired', { cause: 'it ended while the body came' }), request)
           : signed(base, target, credentials, body),
     }
@@ -153,7 +154,7 @@ export function createSignedForward(route: RouteConfig, services: Services, part
     if (session === undefined) throw new Refusal('login_required')
     const target = targetOf(route, request, service)
     const wanted = wantedOf(session)
-    const known = roleCredentials.at(session, wanted)
+    const known = roleCredentials.at({ session, cookie: cookieOf(request) }, wanted)
     if (known !== undefined) return carryOut(request, session, known, target)
     return obtain(request, session, wanted).then((next) => carryOut(request, next.session, next.credentials, target))
   }
@@ -206,6 +207,11 @@ function refusalFor(answer: Exclude<Obtained, { kind: 'usable' }>): Refusal {
   if (kind === 'denied') return new Refusal('access_denied', { cause })
   if (kind === 'refused') return new Refusal('token_refused', { cause })
   return new Refusal('provider_unavailable', { cause, headers: ['Retry-After', '5'] })
+}
+
+/** There is one: without it there is no session. */
+function cookieOf({ cookie }: GatewayRequest): string {
+  return cookie as string
 }
 
 function hasBody({ fields }: GatewayRequest): boolean {
