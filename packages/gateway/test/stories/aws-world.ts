@@ -9,11 +9,15 @@ interface AwsWorldOptions {
   /** Of `credential: { aws: … }` on `/prod/*`. */
   readonly aws?: ConfigInput
   readonly route?: ConfigInput
+  /** Before the usual routes. */
+  readonly routes?: (given: CognitoWorld) => readonly ConfigInput[]
+  readonly store?: 'memory' | 'lmdb'
 }
 
 /** A world in which `/prod/*` is an API Gateway, and `/bucket/*` S3; both verify signatures. */
-export async function createAwsWorld({ cognito, pool, aws, route }: AwsWorldOptions = {}): Promise<CognitoWorld> {
-  const given = await createCognitoWorld({ ...(cognito && { cognito }) })
+export async function createAwsWorld(options: AwsWorldOptions = {}): Promise<CognitoWorld> {
+  const { cognito, pool, aws, route, routes, store = 'memory' } = options
+  const given = await createCognitoWorld({ store, ...(cognito && { cognito }) })
   const { settings, aws: api, identityPool } = given.cognito
   const { region } = identityPool
   const signed = (service: string, more: ConfigInput = {}) => ({
@@ -32,6 +36,7 @@ export async function createAwsWorld({ cognito, pool, aws, route }: AwsWorldOpti
     },
     defaultProvider: 'aws',
     routes: [
+      ...(routes?.(given) ?? []),
       { path: '/prod/*', ...signed('execute-api', aws), ...route },
       { path: '/bucket/*', ...signed('s3') },
       { path: '/*', upstream: given.world.upstream.url, access: 'public', csrf: 'off' },

@@ -14,6 +14,8 @@ interface CognitoWorldOptions {
   readonly provider?: ConfigInput | ((parts: CognitoParts) => ConfigInput)
   readonly config?: ConfigInput
   readonly cognito?: Partial<CognitoOptions>
+  /** `memory` (the default) or `lmdb`, which processes share. */
+  readonly store?: 'memory' | 'lmdb'
 }
 
 export interface CognitoWorld extends AsyncDisposable {
@@ -27,7 +29,7 @@ export interface CognitoWorld extends AsyncDisposable {
 
 /** A world whose default provider `aws` is a user pool that federates to an OpenID provider playing Okta. */
 export async function createCognitoWorld(options: CognitoWorldOptions = {}): Promise<CognitoWorld> {
-  const world = await createWorld()
+  const world = await createWorld({ store: options.store ?? 'memory' })
   const cognito = await startCognito({ origin: world.origin, now: world.clock.now, ...options.cognito })
   writeFileSync(join(world.folder, 'pool-secret'), cognito.clientSecret, { mode: 0o600 })
   const { kind, userPoolId, domain, clientId, issuer, apiEndpoint } = cognito.settings
