@@ -16,6 +16,7 @@ import type { Services } from './services.ts'
 import type { LiveSession } from './session/record.ts'
 import { addHeaders } from './strict-transport.ts'
 import { createUnauthorized } from './unauthorized.ts'
+import { createPresignedUpload } from './upstream/aws/presigned-upload.ts'
 import { createSignedForward } from './upstream/aws/signed-forward.ts'
 import { createForward } from './upstream/forward.ts'
 import { createTunnel } from './upstream/tunnel.ts'
@@ -73,7 +74,10 @@ function carriedOutHere(config: RouteConfig, services: Services): Route['carryOu
     const forward = createForward(config, services, createUnauthorized(config, services))
     const { credential } = config
     if (typeof credential !== 'object' || credential.kind !== 'aws') return forward
-    return createSignedForward(config, services, { aws: credential.aws, forward, answerTo: answers(services) })
+    const { aws } = credential
+    const answerTo = answers(services)
+    if (config.presign === undefined) return createSignedForward(config, services, { aws, forward, answerTo })
+    return createPresignedUpload(config, services, { aws, presign: config.presign, answerTo })
   }
   return () => {
     throw new Refusal('upstream_unavailable', {

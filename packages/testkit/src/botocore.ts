@@ -14,6 +14,8 @@ export interface AskedOfBotocore {
   readonly signBody: boolean
   /** Milliseconds since the epoch. */
   readonly at: number
+  /** Seconds: a presigned address instead of headers, in `url` of the answer. */
+  readonly expires?: number
 }
 
 export interface Botocore extends AsyncDisposable {

@@ -169,6 +169,12 @@ function endOf(route: RouteConfig, target: string): string {
   if (route.static !== undefined) return `a file of ${route.static}, or its index.html`
   const path = route.stripPrefix === undefined ? target : target.slice(route.stripPrefix.length) || '/'
   const credential = route.credential === 'none' ? 'no credential' : describe(route.credential)
+  if (route.presign !== undefined) {
+    const { key, types, maxSize, expires } = route.presign
+    const object = key.map((part) => ('text' in part ? part.text : `{${part.of}}`)).join('')
+    const what = `one object ${object} of ${types.join(' or ')} and at most ${maxSize} bytes`
+    return `a permission, good for ${expires / 1000} s, to put ${what} into ${route.upstream}; ${credential}`
+  }
   return `forwarded to ${route.upstream}${path.startsWith('/') ? path : `/${path}`} with ${credential}`
 }
 

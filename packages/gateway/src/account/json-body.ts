@@ -4,7 +4,10 @@ import { isJsonObject, parseStrictJson } from '../protocol/strict-json.ts'
 import { isMediaType } from '../signals/media-type.ts'
 
 /** The members of a JSON object, each once. @throws Refusal `bad_request`, whose cause holds nothing of the body */
-export function readJsonBody({ body, fields }: EndpointRequest): Readonly<Record<string, unknown>> {
+export function readJsonBody({
+  body,
+  fields,
+}: Pick<EndpointRequest, 'body' | 'fields'>): Readonly<Record<string, unknown>> {
   if (!isMediaType(fields.contentType, 'application/json')) {
     throw new Refusal('bad_request', { cause: 'the body is not application/json' })
   }

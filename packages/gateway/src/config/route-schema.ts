@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { handshakeOrigin, upstream } from './addresses.ts'
 import { credentialSchema } from './credential-schema.ts'
+import { presignSchema, refuseForPresign } from './presign-schema.ts'
 import { duration, rate, size } from './quantities.ts'
 import { settle } from './settle.ts'
 import { refuseForStatic } from './static-route.ts'
@@ -157,6 +158,11 @@ export function createRouteSchema(around: Surroundings) {
       .describe(
         "What the upstream gets as `Authorization`: one of the user's tokens as it is (`access-token`, `id-token`), or one that works at this upstream only: `{ exchange: … }`, `{ mint: … }`.",
       ),
+    presign: presignSchema()
+      .optional()
+      .describe(
+        'Instead of passing uploads on: permissions for the page to put objects into the S3 bucket at `upstream` itself. See docs/aws.md.',
+      ),
     csrf: z
       .enum(['header', 'token', 'same-origin', 'off'])
       .default('header')
@@ -185,15 +191,20 @@ export function createRouteSchema(around: Surroundings) {
       .default('no-store')
       .describe('`no-store` on every answer, or the caching headers of the upstream as they are.'),
   })
-  return shape.superRefine(refuseForStatic, { when: () => true }).transform(({ upstream, ...route }) => ({
-    ...route,
-    // The first of them names the upstream, in the log and elsewhere.
-    upstream: Array.isArray(upstream) ? upstream[0] : upstream,
-    addresses: upstream === undefined ? [] : [upstream].flat(),
-    timeout: route.timeout ?? timeout,
-    maxBody: route.maxBody ?? maxBody,
-    allowSetCookie: route.allowSetCookie ?? [],
-  }))
+  return shape
+    .superRefine(refuseForStatic, { when: () => true })
+    .superRefine(refuseForPresign, { when: () => true })
+    .transform(({ upstream, ...route }) => ({
+      ...route,
+      // A permission is asked for, and changes nothing that a GET could show.
+      ...(route.presign && { methods: route.methods ?? ['POST'] }),
+      // The first of them names the upstream, in the log and elsewhere.
+      upstream: Array.isArray(upstream) ? upstream[0] : upstream,
+      addresses: upstream === undefined ? [] : [upstream].flat(),
+      timeout: route.timeout ?? timeout,
+      maxBody: route.maxBody ?? maxBody,
+      allowSetCookie: route.allowSetCookie ?? [],
+    }))
 }
 
 const timeout = duration().parse(usual.timeout)

@@ -5,6 +5,7 @@ import { isLoopback } from './addresses.ts'
 import { reviewAws } from './aws-rules.ts'
 import { isProvidersToken } from './credential-schema.ts'
 import { warnOfKind } from './kind-rules.ts'
+import { reviewPresign } from './presign-rules.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
 import { createReview, type Path, type Review } from './review.ts'
 import { reviewRoutes } from './route-rules.ts'
@@ -24,6 +25,7 @@ export function reviewConfig(warnings: boolean) {
     reviewRoles(config, review)
     reviewSignals(config, review)
     reviewAws(config, review)
+    reviewPresign(config, review)
     reviewHeaders(config, review)
   }
 }

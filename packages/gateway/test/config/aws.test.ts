@@ -68,3 +68,46 @@ test('what is wrong elsewhere in the route is all that is said of it', () => {
     expect.stringContaining('routes[0].path: '),
   ])
 })
+
+const uploads = { key: 'up/{identityId}/{id}', types: ['image/*'] }
+const s3 = { service: 's3', region: 'eu-west-1' }
+
+test('presign with what it leaves out: POST, five minutes, 100 MB', () => {
+  const config = configOf(
+    variant({
+      providers: { corp: { ...corp, identityPool: pool } },
+      routes: signed(s3, { path: '/uploads', presign: uploads }),
+    }),
+  )
+  expect(config.routes[0]).toMatchObject({
+    methods: ['POST'],
+    presign: { key: [{ text: 'up/' }, { of: 'identityId' }, { text: '/' }, { of: 'id' }], maxSize: 100 * 1024 ** 2 },
+  })
+})
+
+test.each<[object, object, string]>([
+  [working, {}, 'credential: presign signs for S3; write { aws: { service: s3'],
+  [s3, { path: '/uploads/*' }, 'path: the key of an upload is chosen by presign'],
+  [s3, { methods: ['PUT'] }, 'methods: permissions are asked for by POST'],
+  [s3, { stripPrefix: '/uploads' }, 'stripPrefix: is without effect beside presign'],
+  [s3, { maxBody: '1mb' }, 'maxBody: is without effect beside presign'],
+  [s3, { presign: { ...uploads, key: 'up/{id}' } }, 'presign.key: has no place of the user'],
+  [s3, { presign: { ...uploads, types: ['*/*'] } }, 'presign.types[0]: write a type'],
+  [s3, { presign: { ...uploads, expires: '2h' } }, 'presign.expires: is too much; write at most 1h'],
+  [s3, { presign: { ...uploads, maxSize: '6gb' } }, 'presign.maxSize: is too much; write at most 5gb'],
+])('presign with %j and %j: %2$s', (aws, more, message) => {
+  const routes = signed(aws, { path: '/uploads', presign: uploads, ...more })
+  const found = complaints({ providers: { corp: { ...corp, identityPool: pool } }, routes })
+  expect(found).toEqual([expect.stringContaining(`routes[0].${message}`)])
+})
+
+test('one sub may be two users of two providers, who would share a place', () => {
+  const presign = { ...uploads, key: 'up/{sub}/{id}' }
+  const providers = { corp: { ...corp, identityPool: pool }, other: { ...corp, identityPool: pool } }
+  const found = (aws: object) =>
+    complaints({ providers, defaultProvider: 'corp', routes: signed(aws, { path: '/uploads', presign }) })
+  expect(found(s3)).toEqual([
+    expect.stringContaining('routes[0].presign.key: two providers may know two users by one sub'),
+  ])
+  expect(found({ ...s3, provider: 'corp' })).toEqual([])
+})

@@ -1,4 +1,4 @@
-import type { AwsCredentials } from './credentials.ts'
+import type { AwsKeys } from './credentials.ts'
 
 /** Where an identity pool is. */
 export interface PoolAddress {
@@ -19,13 +19,13 @@ export interface IdentityCalls {
     identityId: string,
     asked: { readonly logins: Logins; readonly roleArn: string | undefined },
     signal: AbortSignal,
-  ): Promise<AwsCredentials>
+  ): Promise<AwsKeys>
   /** Basic flow: a token of the pool's, then the role at STS. `name`: of the session, in CloudTrail. */
   assumeRole(
     identityId: string,
     asked: { readonly logins: Logins; readonly roleArn: string; readonly name: string },
     signal: AbortSignal,
-  ): Promise<AwsCredentials>
+  ): Promise<AwsKeys>
 }
 
 /**
@@ -96,7 +96,7 @@ interface Given {
   readonly Expiration?: Date | undefined
 }
 
-function checked({ AccessKeyId, SecretAccessKey, SessionToken, Expiration }: Given): AwsCredentials {
+function checked({ AccessKeyId, SecretAccessKey, SessionToken, Expiration }: Given): AwsKeys {
   return {
     accessKeyId: present(AccessKeyId),
     secretAccessKey: present(SecretAccessKey),

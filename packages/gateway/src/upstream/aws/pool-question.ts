@@ -48,11 +48,11 @@ export function createPoolQuestion(options: {
       const to = callsTo(pool)
       const identityId = await identities.idOf(whose, () => to.getId(logins, within()))
       const { arn } = role
-      const credentials =
+      const keys =
         pool.flow === 'basic' && arn !== undefined
           ? await to.assumeRole(identityId, { logins, roleArn: arn, name: sessionName(sub) }, within())
           : await to.getCredentials(identityId, { logins, roleArn: arn }, within())
-      return { kind: 'usable', credentials }
+      return { kind: 'usable', credentials: { ...keys, identityId } }
     } catch (cause) {
       // The identity was deleted in the pool: the next try asks for the new one.
       if (cause instanceof Error && cause.name === 'ResourceNotFoundException') {

@@ -40,6 +40,9 @@ def sign(asked):
     )
     request.context["client_config"] = SimpleNamespace(s3={"payload_signing_enabled": asked["signBody"]})
     credentials = Credentials("ASIAEXAMPLEEXAMPLE00", "secret/of+the=example", "token/of+the=example")
+    if "expires" in asked:
+        botocore.auth.S3SigV4QueryAuth(credentials, "s3", asked["region"], asked["expires"]).add_auth(request)
+        return {"url": request.url}
     s3 = asked["service"] == "s3"
     kind = botocore.auth.S3SigV4Auth if s3 else botocore.auth.SigV4Auth
     kind(credentials, asked["service"], asked["region"]).add_auth(request)

@@ -5,6 +5,7 @@ import { type Botocore, startBotocore } from '../../../../testkit/src/botocore.t
 import { readTarget } from '../../../src/protocol/target.ts'
 import { createSigner, hashOf, unsignedPayload } from '../../../src/upstream/aws/signature.ts'
 import { signableTarget } from '../../../src/upstream/aws/target.ts'
+import { strictlyEncoded } from '../../../src/upstream/aws/uri.ts'
 
 const credentials = {
   accessKeyId: 'ASIAEXAMPLEEXAMPLE00',
@@ -183,4 +184,21 @@ test('a derived key is good for its day only', async () => {
     })
     expect(authorization).toBe(theirs.authorization)
   }
+})
+
+describe('an address for one upload is the one of botocore', () => {
+  test.each(['uploads/eu-west-1:0a/0-plain.txt', "a b/c+d/é!'()*=&?#%/😀", '.../a'])('%s', async (key) => {
+    const at = Date.UTC(2026, 10, 26, 13, 45)
+    const headers = { 'content-type': 'image/png', 'content-length': '17' }
+    const canonicalPath = `/${key.split('/').map(strictlyEncoded).join('/')}`
+    const signed = { method: 'PUT', canonicalPath, canonicalQuery: '', host, headers, payloadHash: unsignedPayload, at }
+    const query = createSigner({ service: 's3', region }).presign(signed, credentials, 300)
+    const { url } = await botocore.sign({
+      ...{ service: 's3', region, method: 'PUT', at, headers, body: '', signBody: false, expires: 300 },
+      url: `https://${host}${canonicalPath}`,
+    })
+    const theirs = new URL(url ?? '')
+    expect(new URL(`https://${host}${canonicalPath}?${query}`).pathname).toBe(theirs.pathname)
+    expect(Object.fromEntries(new URLSearchParams(query))).toEqual(Object.fromEntries(theirs.searchParams))
+  })
 })
