@@ -68,9 +68,15 @@ export type Unauthorized = (
   answer: { readonly headers: RawHeaders; readonly repeatable: boolean },
 ) => Forward | Respond | undefined | Promise<Forward | Respond | undefined>
 
+/** `look`: the beginning of the answer's body, so many bytes or all that there are; asked for at once, or not at all. */
 export type Refused = (
   forward: Forward,
-  answer: { readonly status: number; readonly headers: RawHeaders; readonly repeatable: boolean },
+  answer: {
+    readonly status: number
+    readonly headers: RawHeaders
+    readonly repeatable: boolean
+    readonly look: (bytes: number) => Promise<Buffer>
+  },
 ) => ReturnType<Unauthorized>
 
 /** The addresses of an upstream and how to connect to them. Equal settings share their connections. */

@@ -71,8 +71,10 @@ export class Exchange implements Abortable, LiveStream {
   readonly #whole: Beginning | undefined
   #triedElsewhere = false
   #complete = false
-  /** What the client had read already of the 401 that is held: at most what it reads at once. */
+  /** What the client had read already of the answer that is held: at most what it reads at once, or what was asked for. */
   #kept: Buffer[] | undefined
+  /** The guard wants to see the beginning of the body that is held; bytes still to come. */
+  #looking: { left: number; readonly seen: (beginning: Buffer) => void } | undefined
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
   #place: number
@@ -112,7 +114,8 @@ export class Exchange implements Abortable, LiveStream {
     // A client that is slow to send is not the upstream's fault; the server looks after those.
     const { body } = this
     const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
-    if (this.#state === 'held' || (this.#state === 'waiting' && sending)) return
+    const thinking = this.#state === 'held' && this.#looking === undefined
+    if (thinking || (this.#state === 'waiting' && sending)) return
     this.#fail('upstream_timeout')
   }
 
@@ -181,7 +184,8 @@ export class Exchange implements Abortable, LiveStream {
     }
     if ((status === 403 || status === 400) && refused !== undefined) {
       const repeatable = this.#isRepeatable(this.#whole !== undefined)
-      return this.#askAgain(status, headers, refused(this.decision, { status, headers, repeatable }))
+      const look = (bytes: number) => this.#lookAt(bytes)
+      return this.#askAgain(status, headers, refused(this.decision, { status, headers, repeatable, look }))
     }
     this.#begin(status, headers)
     return true
@@ -216,15 +220,28 @@ export class Exchange implements Abortable, LiveStream {
         if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
         else this.#settle(decision, status, headers)
         if (decision !== undefined) return
-        for (const chunk of this.#kept ?? []) this.onData(chunk)
+        const kept = this.#kept ?? []
         this.#kept = undefined
+        for (const chunk of kept) this.onData(chunk)
         if (this.#complete) this.onComplete()
         else if (!this.#paused) this.#resume?.()
       })
-      return false
+      return this.#looking !== undefined
     }
     this.#settle(said, status, headers)
     return said === undefined
+  }
+
+  #lookAt(bytes: number): Promise<Buffer> {
+    return new Promise((seen) => {
+      this.#looking = { left: bytes, seen }
+    })
+  }
+
+  #seenEnough(): void {
+    const looking = this.#looking
+    this.#looking = undefined
+    looking?.seen(Buffer.concat(this.#kept ?? []))
   }
 
   #settle(said: Forward | Respond | undefined, status: number, headers: string[]): void {
@@ -254,6 +271,10 @@ export class Exchange implements Abortable, LiveStream {
     if (this.#state === 'held') {
       this.#kept ??= []
       this.#kept.push(chunk)
+      if (this.#looking === undefined) return false
+      this.#looking.left -= chunk.length
+      if (this.#looking.left > 0) return true
+      this.#seenEnough()
       return false
     }
     this.#flushed = true
@@ -273,6 +294,7 @@ export class Exchange implements Abortable, LiveStream {
     // Nothing is written before it is known what becomes of the 401.
     if (this.#state === 'held') {
       this.#complete = true
+      this.#seenEnough()
       return
     }
     this.#flushed = true
@@ -293,8 +315,10 @@ export class Exchange implements Abortable, LiveStream {
     if (this.#state === 'over') return
     if ((unreachable || !unsent) && this.#tryElsewhere(unsent)) return
     // It may be sent again all the same: what was known of the 401 was enough to ask.
-    if (this.#state === 'held') this.#broken = error
-    else this.#fail('upstream_unavailable', error)
+    if (this.#state === 'held') {
+      this.#broken = error
+      this.#seenEnough()
+    } else this.#fail('upstream_unavailable', error)
   }
 
   /**

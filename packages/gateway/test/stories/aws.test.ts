@@ -200,6 +200,49 @@ describe('when it does not work', () => {
     expect((await browser.fetch('/bucket/key')).json()).toMatchObject({ code: 'access_denied' })
   })
 
+  test('PX3 a refusal of API Gateway that quotes the canonical string, and the session token in it, is told in our own words', async () => {
+    await using given = await createAwsWorld()
+    const { browser } = await given.signIn({ query: '&idp=Okta' })
+    const { faults } = given.cognito.aws('execute-api')
+    faults.add({ kind: 'fail', status: 404 }, { times: 1 })
+    await browser.fetch('/prod/me')
+    const [{ sessionToken, accessKeyId } = { sessionToken: '', accessKeyId: '' }] = given.cognito.credentials.minted
+    const headers = { 'x-amzn-errortype': '' }
+    const message = `The Canonical String for this request should have been 'GET\n/prod/me\n\nx-amz-security-token:${sessionToken}\n'`
+    for (const status of [400, 403]) {
+      faults.add({ kind: 'fail', status, message, headers }, { times: 1 })
+      const answer = await browser.fetch('/prod/me')
+      expect([answer.status, answer.json().code]).toEqual([502, 'signature_refused'])
+    }
+    expect(findLeaks(browser.seen, [sessionToken, accessKeyId])).toEqual([])
+  })
+
+  test('an error of the API itself goes on as it is, however long, and whole', async () => {
+    await using given = await createAwsWorld()
+    const { browser } = await given.signIn({ query: '&idp=Okta' })
+    const { faults } = given.cognito.aws('execute-api')
+    for (const length of [0, 20, 300_000]) {
+      faults.add(
+        {
+          kind: 'fail',
+          status: 400,
+          code: 'Invalid',
+          message: 'x'.repeat(length),
+          headers: { 'x-amzn-errortype': '' },
+        },
+        { times: 1 },
+      )
+      const answer = await browser.fetch('/prod/me')
+      expect([answer.status, answer.json<{ message: string }>().message.length]).toEqual([400, length])
+    }
+    faults.add(
+      { kind: 'fail', status: 403, code: 'AccessDeniedException', message: 'User is not authorized' },
+      { times: 1 },
+    )
+    expect((await browser.fetch('/prod/me')).json()).toMatchObject({ message: 'User is not authorized' })
+    expect((await browser.fetch('/prod/me')).status).toBe(200)
+  })
+
   test('PX7 after sign-out nothing is signed: the old cookie gets 401, a new sign-in new credentials', async () => {
     await using given = await createAwsWorld()
     const { browser } = await given.signIn({ query: '&idp=Okta' })

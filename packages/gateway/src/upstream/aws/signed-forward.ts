@@ -8,6 +8,7 @@ import type { Services } from '../../services.ts'
 import type { LiveSession } from '../../session/record.ts'
 import type { AwsCredentials } from './credentials.ts'
 import { createForwardedHeaders } from './forwarded-headers.ts'
+import { quotesSigning } from './quoted-signing.ts'
 import { createRouteCredentials } from './route-credentials.ts'
 import { createSigner, hashOf, hashOfNothing, unsignedPayload } from './signature.ts'
 import { type SignableTarget, signableTarget } from './target.ts'
@@ -86,19 +87,22 @@ export function createSignedForward(route: RouteConfig, services: Services, part
   }
 
   /** An error of the signature, or any of S3's, may quote what was signed: it is told in our own words. */
-  const hidden: Refused = ({ request }, { headers, status }) => {
+  const hidden: Refused = ({ request }, { headers, status, look }) => {
+    const told = (code: 'signature_refused' | 'access_denied', cause: string) =>
+      answerTo(new Refusal(code, { cause }), request as GatewayRequest)
     const reason = reasonOf(headers)
-    if (aboutSignature.test(reason)) {
-      return answerTo(
-        new Refusal('signature_refused', { cause: `${service} answered ${reason}` }),
-        request as GatewayRequest,
-      )
+    if (aboutSignature.test(reason)) return told('signature_refused', `${service} answered ${reason}`)
+    if (service === 's3') {
+      if (!(headerOf(headers, 'content-type') ?? '').includes('xml')) return undefined
+      return told(status === 403 ? 'access_denied' : 'signature_refused', `s3 answered ${status}`)
     }
-    if (service !== 's3' || !(headerOf(headers, 'content-type') ?? '').includes('xml')) return undefined
-    const cause = `s3 answered ${status}`
-    return answerTo(
-      new Refusal(status === 403 ? 'access_denied' : 'signature_refused', { cause }),
-      request as GatewayRequest,
+    // Not every refusal of a signature has a name in its head; the words of API Gateway then quote the canonical string, and
+    // the session token in it.
+    const coding = headerOf(headers, 'content-encoding')
+    return look(enoughToTell).then((body) =>
+      quotesSigning(body, coding)
+        ? told('signature_refused', `${service} answered ${status} and quoted it`)
+        : undefined,
     )
   }
 
@@ -147,6 +151,9 @@ const noticeable = 240_000
 
 const aboutSignature =
   /^(?:InvalidSignature|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken|UnrecognizedClient|InvalidClientTokenId|ExpiredToken|RequestExpired|RequestTimeTooSkewed)/
+
+/** No refusal of a signature is longer; bytes. */
+const enoughToTell = 64 * 1024
 
 /** Of the gateway's own: what finds a request again in the log. AWS knows the user by the role's session. */
 const ownHeaders = new Set(['X-Request-Id', 'traceparent', 'tracestate'])
