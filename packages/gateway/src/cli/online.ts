@@ -6,6 +6,7 @@ import { connect as connectTls } from 'node:tls'
 import type { Path } from '../config/review.ts'
 import type { Config } from '../config/schema.ts'
 import { readUpstreamTls, type UpstreamTls } from '../upstream/pool-settings.ts'
+import { askIdentityPool } from './online-identity-pool.ts'
 import { askProvider } from './online-provider.ts'
 import { askTransmitters } from './online-transmitter.ts'
 
@@ -22,13 +23,14 @@ export interface OnlineOptions {
   readonly timeout?: number
 }
 
-/** Asks each provider, transmitter, upstream and the store, all at the same time. */
+/** Asks each provider, identity pool, transmitter, upstream and the store, all at the same time. */
 export async function askOnline(config: Config, { timeout = 5_000 }: OnlineOptions = {}): Promise<Finding[]> {
   const providers = Object.entries(config.providers).map(([name, provider]) =>
     askProvider(name, provider, { timeout, exchange: config.routes.findIndex(exchanges) }),
   )
   const findings = await Promise.all([
     ...providers,
+    ...Object.entries(config.providers).map(([name, provider]) => askIdentityPool(name, provider, timeout)),
     ...askTransmitters(config, timeout),
     ...askUpstreams(config, timeout),
     askStore(config),
