@@ -89,11 +89,12 @@ export async function verify(peer, { url, cookie }, upstream) {
   expect((await upstream.requests()) > before, 'the answer did not come from the API')
 }
 
-export async function sample({ server }, { upstream, core, folder, seconds }) {
+export async function sample({ server }, { upstream, core, folder, seconds, ...options }) {
   const reachedBefore = await upstream.requests()
   const cpuBefore = cpuMicroseconds(server.pid)
   const headers = apiHeaders(server.url, server.cookie)
-  const figures = await load(`${server.url}/api/orders`, headers, { seconds, core: core.load, folder, connections })
+  const how = { seconds, core: core.load, folder, connections, ...options }
+  const figures = await load(`${server.url}/api/orders`, headers, how)
   const cpu = cpuMicroseconds(server.pid) - cpuBefore
   const reached = (await upstream.requests()) - reachedBefore
   return {

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { dataKeyOf } from './data-key.ts'
-import type { KeyRing } from './key-ring.ts'
 import { keepLeased, keepSettled } from './machine.ts'
 import type { LiveSession, SessionRecord } from './record.ts'
 import type { Row, Rows } from './rows.ts'
@@ -14,13 +12,13 @@ import type { Clock, SessionId } from './store.ts'
  */
 
 export interface KeptCredentials {
-  /** Opened with what this process has of the session: no I/O. Undefined where there is nothing, or the cookie doesn't open it. */
-  open(session: LiveSession, name: string, cookie: string): string | undefined
+  /** Opened with what this process has of the session: no I/O. Undefined where there is nothing that opens. */
+  open(session: LiveSession, name: string): string | undefined
   /** The right to obtain what is kept under `name`, unless what another has put there meanwhile is `good` already. */
   take(
     session: LiveSession,
     name: string,
-    how: { readonly cookie: string; readonly lifetime: number; readonly good: (text: string) => boolean },
+    how: { readonly lifetime: number; readonly good: (text: string) => boolean },
   ): Promise<Turn>
 }
 
@@ -38,12 +36,11 @@ export type Turn =
 
 export function createKeptCredentials(parts: {
   rows: Rows
-  ring: KeyRing
   now: Clock
   /** Brings what this process has of the session up to date. */
   cached: (id: SessionId, row: Row) => void
 }): KeptCredentials {
-  const { rows, ring, now, cached } = parts
+  const { rows, now, cached } = parts
 
   function opened(session: Pick<LiveSession, 'id' | 'record'>, name: string, dataKey: Buffer): string | undefined {
     const sealed = session.record.kept?.[name]?.sealed
@@ -51,17 +48,11 @@ export function createKeptCredentials(parts: {
   }
 
   return {
-    open(session, name, cookie) {
-      if (session.record.kept?.[name]?.sealed === undefined) return undefined
-      const dataKey = dataKeyOf(ring, session, cookie)
-      return dataKey && opened(session, name, dataKey)
-    },
+    open: (session, name) => opened(session, name, session.dataKey),
 
-    async take(session, name, { cookie, lifetime, good }) {
-      const { id } = session
-      // By the record that was opened with it: the wait for another may outlast the cookie's grace, and its copy of the key.
-      const dataKey = dataKeyOf(ring, session, cookie)
-      if (dataKey === undefined) return { kind: 'over' }
+    async take(session, name, { lifetime, good }) {
+      // Of the session as it was opened: the wait for another may outlast the cookie's grace, and its copy of the key.
+      const { id, dataKey } = session
       const holder = randomBytes(9).toString('base64url')
       let no: Turn | undefined
       const found = await rows.change(id, (record) => {
@@ -80,7 +71,7 @@ export function createKeptCredentials(parts: {
 
       async function settle(obtained?: { sealed: string; expiresAt: number }): Promise<Row | undefined> {
         const step = (record: SessionRecord) => keepSettled(record, { name, holder, now: now() }, obtained)
-        const row = await rows.change(id, step)
+        const row = await rows.change(id, step, found)
         if (row) cached(id, row)
         return row
       }

@@ -206,8 +206,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     touch,
     create,
     rotate,
-    refreshLeases: createRefreshLeases({ rows, ring, now, rolesOf: options.rolesOf, replaced }),
-    kept: createKeptCredentials({ rows, ring, now, cached }),
+    refreshLeases: createRefreshLeases({ rows, now, rolesOf: options.rolesOf, replaced }),
+    kept: createKeptCredentials({ rows, now, cached }),
     // Where the store can't say it at once, what this process knows has to do.
     isOver: (id) => (store.peek === undefined ? cache.get(id) === undefined : store.peek(id) <= 0),
     opened: (id) => cache.get(id),

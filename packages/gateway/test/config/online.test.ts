@@ -2,6 +2,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { startCognito } from '../../../testkit/src/cognito.ts'
+import { reservePort } from '../../../testkit/src/listen.ts'
 import { run } from '../../src/cli/check.ts'
 import { createLmdbStore } from '../../src/stores/lmdb.ts'
 import { output } from './command.ts'
@@ -297,4 +299,50 @@ test('PX7 a provider that lists its grants and not token exchange, where a route
     // Nobody needs it, nobody misses it.
     expect((await check(provider.url, provider.url)).status).toBe(0)
   }
+})
+
+describe('the identity pool', () => {
+  const guid = '12345678-1234-1234-1234-123456789abc'
+  const refusing = (name: string, message: string) => ({
+    status: 400,
+    body: JSON.stringify({ __type: name, message }),
+  })
+
+  test('is asked with a token that is none: no identity comes of it', async () => {
+    await using provider = await local((url) => ({ body: metadata(url) }))
+    await using cognito = await startCognito({ origin: 'http://127.0.0.1:3000' })
+    const { id, endpoint } = cognito.settings.identityPool
+    // The pool is there, and takes tokens of its user pool only.
+    const found = await check(provider.url, provider.url, {
+      providers: { corp: { ...corp, issuer: provider.url, identityPool: { id, endpoint } } },
+    })
+    expect(found.lines).toEqual([expect.stringContaining('the identity pool takes no tokens of')])
+    const other = await check(provider.url, provider.url, {
+      providers: { corp: { ...corp, issuer: provider.url, identityPool: { id: `eu-west-1:${guid}`, endpoint } } },
+    })
+    expect(other.lines).toEqual([expect.stringContaining('there is no such identity pool in eu-west-1')])
+    const calls = cognito.identityPool.faults.calls.map(({ operation }) => operation)
+    expect(new Set(calls)).toEqual(new Set(['GetId']))
+  })
+
+  test.each<[string, string, string[]]>([
+    ['NotAuthorizedException', 'Invalid login token. Not a JWT', []],
+    ['InvalidParameterException', 'Logins', []],
+    ['AccessDeniedException', 'no', ['the identity pool does not answer as one: 400 AccessDeniedException']],
+  ])('answers %s (%s): %j', async (name, message, lines) => {
+    await using provider = await local((url) => ({ body: metadata(url) }))
+    await using pool = await local(() => refusing(name, message))
+    const identityPool = { id: `eu-west-1:${guid}`, endpoint: pool.url }
+    const providers = { corp: { ...corp, issuer: provider.url, identityPool } }
+    const found = await check(provider.url, provider.url, { providers })
+    expect(found.lines).toEqual(lines.map((line) => expect.stringContaining(line)))
+  })
+
+  test('does not answer at all', async () => {
+    await using provider = await local((url) => ({ body: metadata(url) }))
+    const endpoint = `http://127.0.0.1:${await reservePort()}`
+    const providers = { corp: { ...corp, issuer: provider.url, identityPool: { id: `eu-west-1:${guid}`, endpoint } } }
+    const found = await check(provider.url, provider.url, { providers })
+    expect(found.lines).toEqual([expect.stringContaining('the identity pool does not answer as one: ECONNREFUSED')])
+  })
 })

@@ -40,14 +40,14 @@ export function createPresignedUpload(route: RouteConfig, services: Services, pa
   const upstream = route.upstream as string
   const { host } = new URL(upstream)
   const signer = createSigner({ service: 's3', region: aws.region })
-  const { cookieOf, obtain, wantedOf } = createRouteCredentials(route, services, aws)
+  const { obtain, wantedOf } = createRouteCredentials(route, services, aws)
 
   async function permit(request: GatewayRequest, session: LiveSession, body: Uint8Array): Promise<Respond> {
     const { size, type, name } = readUpload({ body, fields: request.fields })
     if (size > presign.maxSize) throw new Refusal('payload_too_large', { cause: `an upload of ${size} bytes` })
     if (!isAllowed(type, presign.types)) throw refused('the type is none of those that the route allows')
     const wanted = wantedOf(session)
-    const held = roleCredentials.at({ session, cookie: cookieOf(request) }, wanted)
+    const held = roleCredentials.at(session, wanted)
     // Not those that are nearly over, if there are others to be had.
     const lasting = held !== undefined && held.expiresAt - now() >= presign.expires
     const credentials = lasting ? held : (await obtain(request, session, wanted)).credentials

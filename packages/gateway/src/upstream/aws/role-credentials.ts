@@ -20,20 +20,14 @@ export type Obtained =
   /** The session ended meanwhile. */
   | { readonly kind: 'ended' }
 
-/** Whose request it is. `cookie` opens what is kept in the session. */
-export interface Asker {
-  readonly session: LiveSession
-  readonly cookie: string
-}
-
 export interface RoleCredentials {
   /** Some that are good for this request, if there are, without I/O; new ones are fetched ahead of their end. */
-  at(asker: Asker, wanted: Wanted): AwsCredentials | undefined
+  at(session: LiveSession, wanted: Wanted): AwsCredentials | undefined
   /**
    * Asks the pool: once, however many ask at the same time in however many processes. `instead`: of those, which were refused.
    * @throws Refusal when the session store fails
    */
-  fetch(asker: Asker, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained>
+  fetch(session: LiveSession, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained>
   /** The session is over: AWS honours what it gave for an hour, we for not a second more. */
   forget(id: SessionId): void
 }
@@ -113,10 +107,10 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
   }
 
   /** What is held here, with what the session's row brought since: another process may have renewed it. */
-  function upToDate({ session, cookie }: Asker, name: string): Held | undefined {
+  function upToDate(session: LiveSession, name: string): Held | undefined {
     const held = opened.get(session.id)?.get(name)
     if (held !== undefined && held.version >= session.version) return held
-    const text = sessions().kept.open(session, name, cookie)
+    const text = sessions().kept.open(session, name)
     if (text === undefined && held === undefined) return undefined
     const current = text === undefined ? held?.current : same(held?.current, JSON.parse(text) as Current)
     return hold(session.id, name, { ...held, current, version: session.version })
@@ -127,15 +121,14 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
     return given === standing(session) && credentials.expiresAt - now() > least
   }
 
-  async function obtain(asker: Asker, wanted: Wanted, instead: AwsCredentials | undefined): Promise<Obtained> {
-    const { session, cookie } = asker
+  async function obtain(session: LiveSession, wanted: Wanted, instead: AwsCredentials | undefined): Promise<Obtained> {
     const name = nameOf(wanted)
     const good = (text: string) => {
       const current = JSON.parse(text) as Current
       return isGood(current, session, ahead) && current.credentials.accessKeyId !== instead?.accessKeyId
     }
     for (let waited = 0; ; waited += glance) {
-      const turn = await sessions().kept.take(session, name, { cookie, lifetime, good })
+      const turn = await sessions().kept.take(session, name, { lifetime, good })
       if (turn.kind === 'over') return { kind: 'ended' }
       if (turn.kind === 'kept') return usable(session, name, { ...turn, current: JSON.parse(turn.text) as Current })
       if (turn.kind === 'granted') {
@@ -163,10 +156,9 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
     return { kind: 'usable', credentials: next.credentials }
   }
 
-  function fetch(asker: Asker, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained> {
-    const { session } = asker
+  function fetch(session: LiveSession, wanted: Wanted, instead?: AwsCredentials): Promise<Obtained> {
     const name = nameOf(wanted)
-    const before = upToDate(asker, name)
+    const before = upToDate(session, name)
     if (before?.flight?.standing === standing(session)) return before.flight.answer
     const { idToken } = session.tokens
     const { refusal, current } = before ?? {}
@@ -183,7 +175,7 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
       const other = flight !== undefined && flight.answer !== answer ? { flight } : {}
       hold(session.id, name, { ...held, ...other, ...(refusal && { refusal }) })
     }
-    const answer: Promise<Obtained> = obtain(asker, wanted, instead).then(
+    const answer: Promise<Obtained> = obtain(session, wanted, instead).then(
       (outcome) => {
         const refused = outcome.kind === 'denied' || outcome.kind === 'refused'
         landed(refused ? { answer: outcome, until: now() + refusalStands, idToken } : undefined)
@@ -208,13 +200,12 @@ export function createRoleCredentials(options: RoleCredentialsOptions): RoleCred
   }
 
   return {
-    at(asker, wanted) {
-      const { session } = asker
-      const known = upToDate(asker, nameOf(wanted))
+    at(session, wanted) {
+      const known = upToDate(session, nameOf(wanted))
       if (known?.current === undefined || !isGood(known.current, session, aboutToExpire)) return undefined
       // Still good for this request: the next ones find new ones, and nobody waits.
       if (known.flight === undefined && !isGood(known.current, session, ahead)) {
-        fetch(asker, wanted).catch((err: unknown) => {
+        fetch(session, wanted).catch((err: unknown) => {
           log.error({ event: 'store_unavailable', err }, 'AWS credentials were not renewed ahead of time')
         })
       }

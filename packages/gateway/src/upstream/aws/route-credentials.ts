@@ -27,17 +27,12 @@ export function createRouteCredentials(route: RouteConfig, services: Services, a
       current = replaced
     }
     if (current !== session) stillAdmitted(current)
-    const answer = await roleCredentials.fetch({ session: current, cookie: cookieOf(request) }, wanted, instead)
+    const answer = await roleCredentials.fetch(current, wanted, instead)
     if (answer.kind !== 'usable') throw refusalFor(answer)
     return { credentials: answer.credentials, session: current }
   }
 
-  return { obtain, cookieOf, wantedOf: createWanted(aws, services) }
-}
-
-/** There is one: without it there is no session. */
-function cookieOf({ cookie }: GatewayRequest): string {
-  return cookie as string
+  return { obtain, wantedOf: createWanted(aws, services) }
 }
 
 /** Whose credentials a session gets here. @throws Refusal where it belongs to no pool */

@@ -34,7 +34,7 @@ export function createSignedForward(route: RouteConfig, services: Services, part
   const { host, protocol, hostname } = new URL(upstream)
   const signer = createSigner({ service, region: aws.region })
   const headersOf = createForwardedHeaders(aws.headers)
-  const { cookieOf, obtain, wantedOf } = createRouteCredentials(route, services, aws)
+  const { obtain, wantedOf } = createRouteCredentials(route, services, aws)
   // S3 alone takes a body that isn't signed; TLS then vouches for it.
   const streams = service === 's3' && (protocol === 'https:' || isLoopback(hostname))
   const maxBody = streams ? route.maxBody : Math.min(route.maxBody, largest[service] ?? usualLargest)
@@ -137,7 +137,7 @@ export function createSignedForward(route: RouteConfig, services: Services, part
     if (session === undefined) throw new Refusal('login_required')
     const target = targetOf(route, request, service)
     const wanted = wantedOf(session)
-    const known = roleCredentials.at({ session, cookie: cookieOf(request) }, wanted)
+    const known = roleCredentials.at(session, wanted)
     if (known !== undefined) return carryOut(request, session, known, target)
     return obtain(request, session, wanted).then((next) => carryOut(request, next.session, next.credentials, target))
   }

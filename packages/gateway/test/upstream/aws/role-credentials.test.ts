@@ -56,7 +56,7 @@ function world(calls: Partial<IdentityCalls> = {}) {
     async function open(cookie: string) {
       const opened = await sessions.open(cookie)
       if (opened.kind !== 'live') throw new Error(`it is ${opened.kind}`)
-      return { session: opened.session, cookie }
+      return opened.session
     }
     return { sessions, held, open }
   }
@@ -127,18 +127,16 @@ describe('credentials of roles', () => {
     const given = world()
     const one = given.startProcess()
     const asker = await one.open(await given.signIn(one, 'ada'))
-    const name = await nameOfKept(given, one, asker)
-    const dead = await one.sessions.kept.take(asker.session, name, {
-      cookie: asker.cookie,
+    const name = 'of a route'
+    const dead = await one.sessions.kept.take(asker, name, {
       lifetime: 1000,
       good: () => false,
     })
     expect(dead.kind).toBe('granted')
-    const again = (cookie: string) =>
-      one.sessions.kept.take(asker.session, name, { cookie, lifetime: 1000, good: () => false })
-    expect((await again(asker.cookie)).kind).toBe('taken')
+    const again = () => one.sessions.kept.take(asker, name, { lifetime: 1000, good: () => false })
+    expect((await again()).kind).toBe('taken')
     given.clock.at += 1000
-    const next = await again(asker.cookie)
+    const next = await again()
     expect(next.kind).toBe('granted')
     // It slept past its lease: what it brings is not written over what another obtains.
     expect(dead.kind === 'granted' && (await dead.keep('late', given.clock.at + hour))).toBe(false)
@@ -147,16 +145,17 @@ describe('credentials of roles', () => {
   test('PX7 what is kept opens with the cookie of its session only, and under its own name', async () => {
     const given = world()
     const one = given.startProcess()
-    const asker = await one.open(await given.signIn(one, 'ada'))
-    await one.held.fetch(asker, wanted)
-    const { session } = await one.open(asker.cookie)
+    const cookie = await given.signIn(one, 'ada')
+    await one.held.fetch(await one.open(cookie), wanted)
+    const session = await one.open(cookie)
     const [name = ''] = Object.keys(session.record.kept ?? {})
-    expect(one.sessions.kept.open(session, name, asker.cookie)).toContain('ASIA2')
-    const stranger = await given.signIn(one, 'eve')
-    expect(one.sessions.kept.open(session, name, stranger)).toBeUndefined()
-    expect(one.sessions.kept.open(session, name, `${asker.cookie.slice(0, -4)}AAAA`)).toBeUndefined()
+    expect(one.sessions.kept.open(session, name)).toContain('ASIA2')
+    expect(JSON.stringify(session.record)).not.toContain('ASIA2')
+    const stranger = await one.open(await given.signIn(one, 'eve'))
+    expect(one.sessions.kept.open({ ...stranger, record: session.record }, name)).toBeUndefined()
+    expect(one.sessions.kept.open({ ...session, dataKey: stranger.dataKey }, name)).toBeUndefined()
     const swapped = { ...session.record, kept: { other: session.record.kept?.[name] ?? {} } }
-    expect(one.sessions.kept.open({ ...session, record: swapped }, 'other', asker.cookie)).toBeUndefined()
+    expect(one.sessions.kept.open({ ...session, record: swapped }, 'other')).toBeUndefined()
   })
 
   test('a user of the same name at another issuer has another identity; one note does not open as another', async () => {
@@ -208,16 +207,14 @@ describe('credentials of roles', () => {
   test('other claims after a refresh: what was given for the old ones is used no more; the same claims keep it', async () => {
     const given = world()
     const one = given.startProcess()
-    const { session, cookie } = await one.open(
-      await given.signIn(one, 'ada', { 'cognito:roles': ['a'], iat: 1 } as never),
-    )
-    await one.held.fetch({ session, cookie }, wanted)
+    const session = await one.open(await given.signIn(one, 'ada', { 'cognito:roles': ['a'], iat: 1 } as never))
+    await one.held.fetch(session, wanted)
     const refreshed = (claims: object): LiveSession => ({
       ...session,
       tokens: { ...session.tokens, idToken: idToken({ sub: 'ada', ...claims }) },
     })
-    expect(one.held.at({ session: refreshed({ 'cognito:roles': ['a'], iat: 2 }), cookie }, wanted)).toBeDefined()
-    const fewer = { session: refreshed({ 'cognito:roles': [], iat: 2 }), cookie }
+    expect(one.held.at(refreshed({ 'cognito:roles': ['a'], iat: 2 }), wanted)).toBeDefined()
+    const fewer = refreshed({ 'cognito:roles': [], iat: 2 })
     expect(one.held.at(fewer, wanted)).toBeUndefined()
     expect(await one.held.fetch(fewer, wanted)).toMatchObject({ credentials: { accessKeyId: 'ASIA3' } })
     expect(standingOf(idToken({ a: 1, exp: 1, iat: 1 }))).toBe(standingOf(idToken({ exp: 2, a: 1 })))
@@ -231,7 +228,7 @@ describe('credentials of roles', () => {
     const [one, other] = [given.startProcess(), given.startProcess()]
     const asker = await one.open(await given.signIn(one, 'ada'))
     const flight = one.held.fetch(asker, wanted)
-    await other.sessions.end(asker.session.id, 'logout')
+    await other.sessions.end(asker.id, 'logout')
     // The claim and the lease take a few turns before the pool is asked.
     const opening = setInterval(() => gate.dispatchEvent(new Event('open')), 1)
     try {
@@ -239,7 +236,7 @@ describe('credentials of roles', () => {
     } finally {
       clearInterval(opening)
     }
-    expect(one.sessions.isOver(asker.session.id)).toBe(true)
+    expect(one.sessions.isOver(asker.id)).toBe(true)
   })
 
   test('a pool that does not answer is given up in time, and asked again', async () => {
@@ -257,21 +254,9 @@ describe('credentials of roles', () => {
     })
     const one = given.startProcess()
     const asker = await one.open(await given.signIn(one, 'ada'))
-    token = asker.session.tokens.idToken
+    token = asker.tokens.idToken
     expect(await one.held.fetch(asker, wanted)).toMatchObject({ kind: 'denied' })
     expect(given.lines.length).toBe(1)
     expect(JSON.stringify(given.lines)).not.toContain(token)
   })
 })
-
-/** The name under which a route's credentials are kept: found by keeping some. */
-async function nameOfKept(
-  given: ReturnType<typeof world>,
-  one: ReturnType<ReturnType<typeof world>['startProcess']>,
-  asker: { session: LiveSession; cookie: string },
-): Promise<string> {
-  await one.held.fetch(asker, wanted)
-  const { session } = await one.open(asker.cookie)
-  given.clock.at += 1
-  return Object.keys(session.record.kept ?? {})[0] ?? ''
-}
