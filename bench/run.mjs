@@ -7,6 +7,7 @@ import { debianPart, Missing } from './lib/parts.mjs'
 import { cores, stopAll } from './lib/process.mjs'
 import { machine, section, versions, write } from './lib/report.mjs'
 import * as attacks from './scenarios/attacks.mjs'
+import * as aws from './scenarios/aws.mjs'
 import * as endurance from './scenarios/endurance.mjs'
 import * as latency from './scenarios/latency.mjs'
 import * as lifecycle from './scenarios/lifecycle.mjs'
@@ -19,8 +20,21 @@ import * as transfer from './scenarios/transfer.mjs'
 import * as workers from './scenarios/workers.mjs'
 
 /** A new scenario is a new row: { title, run(setting) → figures as JSON, report(figures) → notes, head, body, targets }. */
-const scenarios = { proxy, latency, workers, streams, lifecycle, memory, store, transfer, endurance, attacks, profile }
-const usual = ['proxy', 'latency', 'workers', 'streams', 'lifecycle', 'memory', 'store', 'transfer']
+const scenarios = {
+  proxy,
+  latency,
+  workers,
+  streams,
+  lifecycle,
+  memory,
+  store,
+  transfer,
+  aws,
+  endurance,
+  attacks,
+  profile,
+}
+const usual = ['proxy', 'latency', 'workers', 'streams', 'lifecycle', 'memory', 'store', 'transfer', 'aws']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -7,7 +7,17 @@ import { ready, start, withMostFiles } from '../lib/process.mjs'
 export const gatewayProgram = join(rootFolder, 'packages/gateway/dist/cli/main.js')
 
 /** The configuration of a deployment: lmdb store, an access token for the API, the header rule against CSRF. */
-const configuration = ({ port, origin, upstream, issuer, session, routes = '', tls, workers = 1 }) => `origin: ${origin}
+const configuration = ({
+  port,
+  origin,
+  upstream,
+  issuer,
+  session,
+  routes = '',
+  provider = '',
+  tls,
+  workers = 1,
+}) => `origin: ${origin}
 listen: ${JSON.stringify({ host: '127.0.0.1', port, tls })}
 workers: ${workers}
 providers:
@@ -17,7 +27,7 @@ providers:
     clientId: coatcheck
     clientSecret: { env: BENCH_CLIENT_SECRET }
     scope: openid profile email
-defaultProvider: bench
+${provider}defaultProvider: bench
 # wrk keeps the cookie that it began with.
 session: ${JSON.stringify({ idle: '8h', absolute: '12h', rotate: '8h', ...session })}
 store: { kind: lmdb, path: data/sessions }
@@ -48,7 +58,7 @@ export async function startGateway({ home, core, port, nodeArguments = [], manyS
 }
 
 /** `coatcheck start` as an operator runs it, signed in through the browser's redirects. */
-export function coatcheckPeer({ upstream, folder, core, port, issuer, nodeArguments, workers = 1 }) {
+export function coatcheckPeer({ upstream, folder, core, port, issuer, nodeArguments, workers = 1, ...settings }) {
   let child
   return {
     name: '**Coatcheck**',
@@ -57,7 +67,7 @@ export function coatcheckPeer({ upstream, folder, core, port, issuer, nodeArgume
     guarded: true,
     async start() {
       const home = join(folder, workers === 1 ? 'coatcheck' : `coatcheck-${workers}`)
-      child = await startGateway({ home, core, port, upstream, issuer, nodeArguments, workers })
+      child = await startGateway({ home, core, port, upstream, issuer, nodeArguments, workers, ...settings })
       const url = `http://127.0.0.1:${port}`
       const jar = await signIn(`${url}/auth/login`)
       const cookie = jar.split('; ').find((pair) => pair.startsWith('__Host-Http-session=')) ?? ''
