@@ -36,6 +36,7 @@ export type KeyPurpose =
   | 'signals-state'
   | 'token-signing'
   | 'form-token'
+  | 'user-record'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]

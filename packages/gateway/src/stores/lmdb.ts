@@ -17,12 +17,13 @@ import {
   indicesOf,
   layout,
   listedId,
-  listedKey,
+  movedListings,
   type Row,
   type RowHead,
   stampOf,
 } from './lmdb-layout.ts'
 import { createLmdbOutbox } from './lmdb-outbox.ts'
+import { createLmdbUsers } from './lmdb-users.ts'
 import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
 type Bytes = Database<Uint8Array, string>
@@ -58,7 +59,9 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
   const claims: Keys = root.openDB({ name: 'claims', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
   const expiry: Keys = root.openDB({ name: 'expiry', encoding: 'binary', keyEncoding: 'binary' })
   const waiting: Keys = root.openDB({ name: 'outbox', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
-  const databases = [sessions, listed, claims, expiry, waiting]
+  const users: Bytes = root.openDB({ name: 'users', encoding: 'binary', useVersions: true })
+  const usersListed: Keys = root.openDB({ name: 'users-listed', encoding: 'binary', keyEncoding: 'binary' })
+  const databases = [sessions, listed, claims, expiry, waiting, users, usersListed]
   const identity = fileIdentity(path)
   const { conditionally, settled } = createCommitter()
   let usable = true
@@ -185,6 +188,8 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
 
     outbox: createLmdbOutbox({ conditionally, database: waiting, now, fresh, spare }),
 
+    users: createLmdbUsers({ users, listed: usersListed, fresh, spare, conditionally }),
+
     async claim(key, expiresAt) {
       assertTime(expiresAt)
       const hash = hashed(key)
@@ -270,11 +275,4 @@ function opened(options: { path: string }): RootDatabase<Uint8Array, string> {
   } catch (cause) {
     throw new Error(`The session store can not be opened at ${options.path}: ${(cause as Error).message}`, { cause })
   }
-}
-
-/** Most changes of a row leave it listed where it is. */
-function movedListings(id: SessionId, before: readonly string[], after: readonly string[]) {
-  if (before.length === after.length && before.every((index, i) => index === after[i])) return { gone: [], added: [] }
-  const keys = (indices: readonly string[]) => indices.map((index) => listedKey(index, id))
-  return { gone: keys(before), added: keys(after) }
 }

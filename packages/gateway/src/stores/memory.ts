@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, SessionId, SessionStore, StoredSession, Tombstone } from '../session/store.ts'
 import { createMemoryOutbox } from './memory-outbox.ts'
+import { createMemoryUsers } from './memory-users.ts'
 import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
 type Row = StoredSession | Tombstone
@@ -18,6 +19,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
   const claims = new Map<string, number>()
   let open = true
   const outbox = createMemoryOutbox({ now, usable })
+  const users = createMemoryUsers({ usable })
 
   function usable(): void {
     if (!open) throw new Error('The session store is closed')
@@ -95,6 +97,8 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
 
     outbox,
 
+    users,
+
     async claim(key, expiresAt) {
       usable()
       assertTime(expiresAt)
@@ -134,6 +138,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
     async close() {
       open = false
       outbox.clear()
+      users.clear()
       rows.clear()
       listed.clear()
       claims.clear()
