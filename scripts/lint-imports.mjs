@@ -50,7 +50,10 @@ export const packages = [
   { what: /^(openid-client|oauth4webapi)(\/|$)/, only: ['oidc/'], why: 'OAuth stays in one folder' },
   {
     what: /^lmdb(\/|$)/,
-    only: ['stores/lmdb.ts', 'stores/lmdb-commit.ts', 'stores/lmdb-outbox.ts', 'stores/lmdb-notes.ts'],
+    only: [
+      ...['stores/lmdb.ts', 'stores/lmdb-commit.ts', 'stores/lmdb-outbox.ts', 'stores/lmdb-notes.ts'],
+      'stores/lmdb-users.ts',
+    ],
     why: 'a driver stays in its store',
   },
   {
@@ -65,7 +68,10 @@ export const packages = [
 ]
 
 /** What stores may know of the house: types of the port and of their own settings. */
-export const storesKnow = ['session/store.ts', 'session/outbox.ts', 'session/notes.ts', 'config/schema.ts']
+export const storesKnow = [
+  ...['session/store.ts', 'session/outbox.ts', 'session/notes.ts'],
+  ...['identity/user-store.ts', 'config/schema.ts'],
+]
 
 /** Every import of a file: what is asked for, on which line, and whether only types. */
 export function importsOf(file, text) {

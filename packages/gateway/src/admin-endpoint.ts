@@ -4,7 +4,7 @@ import type { Respond } from './decision.ts'
 export interface AdminRequest {
   readonly method: string
   readonly path: string
-  /** The last path segment where the row's path ends in one. */
+  /** The path segment that `*` stands for in the row's path. */
   readonly name: string
   readonly parameters: URLSearchParams
   readonly address: string
@@ -13,7 +13,7 @@ export interface AdminRequest {
 
 /** One row of the admin listener's route table. */
 export interface AdminRow {
-  /** A last segment `*` is handed over as `name`. */
+  /** A segment `*` is handed over as `name`. */
   readonly path: string
   readonly methods: readonly string[]
   /** Who may ask: anybody who reaches the listener, or who shows the admin token. */

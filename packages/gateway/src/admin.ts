@@ -1,4 +1,6 @@
 import type { AdminRow } from './admin-endpoint.ts'
+import { createAdminUsers } from './identity/admin-users.ts'
+import { createAllUsers } from './identity/all-users.ts'
 import { json } from './protocol/json-response.ts'
 import type { Services } from './services.ts'
 import { createAdminSessions } from './session/admin-sessions.ts'
@@ -19,6 +21,7 @@ export function adminRows(
   const { log } = services
   const { metrics, ready } = parts
   const sessions = createAdminSessions({ ...services, all: createAllSessions(services) })
+  const users = createAdminUsers({ log, all: createAllUsers({ ...services, users: services.store.users }) })
 
   /** The process runs. */
   const health = async () => json(200, { status: 'ok' })
@@ -42,11 +45,16 @@ export function adminRows(
 
   // biome-ignore format: one row each, read at a glance
   return [
-    { path: '/healthz',        methods: ['GET'],    access: 'open',  handle: health },
-    { path: '/readyz',         methods: ['GET'],    access: 'open',  handle: readiness },
-    { path: '/metrics',        methods: ['GET'],    access: 'token', handle: exposition },
-    { path: '/api/sessions',   methods: ['GET'],    access: 'token', handle: sessions.list },
-    { path: '/api/sessions',   methods: ['DELETE'], access: 'token', handle: sessions.endMany },
-    { path: '/api/sessions/*', methods: ['DELETE'], access: 'token', handle: sessions.endOne },
+    { path: '/healthz',             methods: ['GET'],    access: 'open',  handle: health },
+    { path: '/readyz',              methods: ['GET'],    access: 'open',  handle: readiness },
+    { path: '/metrics',             methods: ['GET'],    access: 'token', handle: exposition },
+    { path: '/api/sessions',        methods: ['GET'],    access: 'token', handle: sessions.list },
+    { path: '/api/sessions',        methods: ['DELETE'], access: 'token', handle: sessions.endMany },
+    { path: '/api/sessions/*',      methods: ['DELETE'], access: 'token', handle: sessions.endOne },
+    { path: '/api/users',           methods: ['GET'],    access: 'token', handle: users.list },
+    { path: '/api/users/*',         methods: ['GET'],    access: 'token', handle: users.show },
+    { path: '/api/users/*',         methods: ['DELETE'], access: 'token', handle: users.forget },
+    { path: '/api/users/*/disable', methods: ['POST'],   access: 'token', handle: users.disable },
+    { path: '/api/users/*/enable',  methods: ['POST'],   access: 'token', handle: users.enable },
   ]
 }

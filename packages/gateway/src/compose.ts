@@ -6,6 +6,7 @@ import { transmittersOf } from './config/signals-schema.ts'
 import type { ReadFile } from './config/snapshot.ts'
 import { createDecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
+import { createDirectory } from './identity/directory.ts'
 import { createLimits } from './limits/limits.ts'
 import { createRequestIds, createTraceparents } from './node/request-id.ts'
 import { createProviderClient, type ProviderClient } from './oidc/provider-client.ts'
@@ -77,6 +78,7 @@ export function createServices(parts: ServiceParts): Services {
   const sessions = sameSessions
     ? before.sessions
     : openSessions(config, { ...parts, log, ring, revocation, roleCredentials })
+  const directory = createDirectory({ config, users: store.users, ring, log, now })
   const sameLimits =
     before !== undefined &&
     isDeepStrictEqual(before.config.limits, config.limits) &&
@@ -94,8 +96,9 @@ export function createServices(parts: ServiceParts): Services {
           max: config.session.streams.max,
         }),
     limits: sameLimits ? before.limits : createLimits({ config, now, log, handleOf: createHandles(ring).handleOf }),
+    directory,
     providers,
-    refreshTokens: createTokenRefresh({ log, now, providers, revocation, sessions }),
+    refreshTokens: createTokenRefresh({ directory, log, now, providers, revocation, sessions }),
     revocation,
     signals: createSignals({ config, log, now, ring, sessions, store }),
     dpopProofs: before?.dpopProofs ?? createDpopProofs(now),
@@ -150,7 +153,7 @@ function isSameProvider(name: string, before: Services, { config, readFile }: Se
     old.origin === next.origin &&
     old.basePath === next.basePath &&
     isDeepStrictEqual(decidingClaims(old), decidingClaims(next)) &&
-    isDeepStrictEqual(claimsForSignals(old), claimsForSignals(next))
+    isDeepStrictEqual(furtherClaims(old, name), furtherClaims(next, name))
   )
 }
 
@@ -166,7 +169,7 @@ function createProvider(
     config: provider,
     redirectUri: `${config.origin}${config.basePath}/callback/${name}`,
     decidingClaims: decidingClaims(config),
-    signalClaims: claimsForSignals(config),
+    furtherClaims: furtherClaims(config, name),
     now,
     send: counted(metrics, createSend(provider, parts.readFile)),
     onCircuit: metrics.circuit,
@@ -194,10 +197,12 @@ function counted({ request }: ProviderMetrics, send: Send): Send {
   }
 }
 
-/** Who may be meant by an e-mail address has a verified one: asked for where somebody may mean them so. */
-function claimsForSignals({ signals }: Config): string[] {
-  const used = transmittersOf(signals).length > 0 || Object.keys(signals.revocation).length > 0
-  return used ? ['email', 'email_verified'] : []
+/** What a sign-in must know beyond what is shown and what decides. */
+function furtherClaims({ identity, signals }: Config, provider: string): string[] {
+  // Who may be meant by an e-mail address has a verified one: asked for where somebody may mean them so, or a rule links by it.
+  const meant = transmittersOf(signals).length > 0 || Object.keys(signals.revocation).length > 0
+  const linked = identity.link.some(({ providers }) => providers.includes(provider))
+  return [...identity.claims, ...(meant || linked ? ['email', 'email_verified'] : [])]
 }
 
 function report(log: EventLog, event: SessionEvent): void {

@@ -2,6 +2,7 @@ import type { Config } from './config/schema.ts'
 import type { ReadFile } from './config/snapshot.ts'
 import type { DecisionLog } from './decision-log.ts'
 import type { EventLog } from './event-log.ts'
+import type { Directory } from './identity/directory.ts'
 import type { Limits } from './limits/limits.ts'
 import type { ProviderClient } from './oidc/provider-client.ts'
 import type { RefreshTokens } from './oidc/token-refresh.ts'
@@ -26,6 +27,7 @@ export interface Services {
   readonly store: SessionStore
   readonly sessions: Sessions
   readonly liveStreams: LiveStreams
+  readonly directory: Directory
   readonly limits: Limits
   readonly providers: ReadonlyMap<string, ProviderClient>
   readonly refreshTokens: RefreshTokens

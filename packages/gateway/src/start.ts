@@ -5,6 +5,7 @@ import type { Config } from './config/schema.ts'
 import type { ReadFile } from './config/snapshot.ts'
 import { readText } from './config/surroundings.ts'
 import { createGeneration, type Generation } from './generation.ts'
+import { createResealing } from './identity/resealing.ts'
 import { createLog } from './log.ts'
 import { createAdminServer } from './node/admin-server.ts'
 import { createForwarder } from './node/proxy.ts'
@@ -128,8 +129,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     })
   const port = await server.listen(config.listen.host, config.listen.port)
   const adminPort = await admin?.listen()
+  const reseal = createResealing({ store, ring: current.services.ring, log, now })
   const sweeper = setInterval(() => {
     store.sweep().catch((err: unknown) => log.error({ event: 'store_unavailable', err }, 'sweep failed'))
+    reseal().catch((err: unknown) => log.error({ event: 'store_unavailable', err }, 'users were not sealed anew'))
   }, sweepInterval)
   sweeper.unref()
   current.services.revocation.start()

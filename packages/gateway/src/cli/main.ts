@@ -14,6 +14,7 @@ const commands = {
   },
   keys: { summary: 'the key ring: generate, rotate, list', load: () => import('./keys.ts') },
   sessions: { summary: 'list sessions, or end them', load: () => import('./sessions.ts') },
+  users: { summary: 'list who has signed in, disable or enable them', load: () => import('./users.ts') },
   schema: { summary: "print the configuration's JSON Schema", load: () => import('./schema.ts') },
 } as const
 

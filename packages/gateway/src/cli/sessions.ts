@@ -5,7 +5,8 @@ import type { Selection } from '../session/all-sessions.ts'
 import { configOption, exit, type Io, jsonOption, readOptions } from './options.ts'
 import { openOnStore } from './sessions-on-store.ts'
 import { openOverAdmin, type SessionsAccess } from './sessions-over-admin.ts'
-import { createTable } from './sessions-table.ts'
+import { sessionColumns } from './sessions-table.ts'
+import { createTable } from './table.ts'
 
 export const command = {
   name: 'sessions',
@@ -80,7 +81,7 @@ interface Output {
 
 /** Written as it comes: however many sessions there are, a page of them is in memory. */
 async function list(access: SessionsAccess, of: { user: string } | undefined, { io, json }: Output): Promise<number> {
-  const table = createTable()
+  const table = createTable(sessionColumns)
   let count = 0
   if (json) io.stdout.write('{"sessions":[')
   for await (const page of access.pages(of)) {

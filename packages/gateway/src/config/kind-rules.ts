@@ -18,6 +18,7 @@ export function reviewKind(at: Path, provider: WrittenProvider, { sound, problem
   }
   reviewIssuer(at, provider, { sound, problem })
   reviewBehind(at, provider, { sound, problem })
+  reviewGroupsApi(at, provider, { sound, problem })
 }
 
 function reviewIssuer(at: Path, provider: WrittenProvider, { sound, problem }: Pick<Review, 'sound' | 'problem'>) {
@@ -56,6 +57,19 @@ function reviewBehind(at: Path, provider: WrittenProvider, { sound, problem }: P
     if (authorizationParams[name] !== undefined && listed(provider).length > 0) {
       problem([...at, 'authorizationParams', name], 'another key says which identity provider; remove it here')
     }
+  }
+}
+
+/** Okta takes a user's token at its API only if the organization's own server issued it, and for this. */
+function reviewGroupsApi(at: Path, provider: WrittenProvider, { sound, problem }: Pick<Review, 'sound' | 'problem'>) {
+  const { groupsApi, issuer, kind, scope } = provider
+  if (groupsApi === undefined || kind !== 'okta' || !sound(at, 'groupsApi', 'issuer', 'scope')) return
+  if (groupsApi.token !== undefined || issuer === undefined) return
+  const needed = 'okta.users.read'
+  if (new URL(issuer).pathname !== '/') {
+    problem([...at, 'groupsApi'], 'needs a token: Okta’s API takes no access tokens of a custom authorization server')
+  } else if (!scope?.split(' ').includes(needed)) {
+    problem([...at, 'groupsApi'], `needs a token, or ${needed} in scope to be asked with the user’s own access token`)
   }
 }
 

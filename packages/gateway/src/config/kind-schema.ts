@@ -66,7 +66,7 @@ function behind() {
 }
 
 /** The part of an e-mail address after the @, as it is compared. */
-function realm() {
+export function realm() {
   const expected = 'write the domain of e-mail addresses in small letters, such as example.com'
   return z
     .string()

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { kindNames, usualScope } from '../providers/kind.ts'
-import { issuer } from './addresses.ts'
+import { issuer, origin } from './addresses.ts'
 import type { ClientKey } from './client-key.ts'
 import { identityPoolSchema } from './identity-pool-schema.ts'
 import { kindSettings } from './kind-schema.ts'
@@ -74,6 +74,21 @@ export function createProviderSchema(around: Surroundings) {
     identityPool: identityPoolSchema()
       .optional()
       .describe('The Amazon Cognito identity pool where users of this provider get AWS credentials: see docs/aws.md.'),
+    groupsApi: z
+      .strictObject({
+        token: secret(around)
+          .optional()
+          .describe(
+            "An API token of Okta that may read users and their groups. Without it, the user's access token is shown: `scope` then needs `okta.users.read`, and the issuer is that of the organization.",
+          ),
+        endpoint: origin('https://example.okta.com')
+          .optional()
+          .describe("Where the API is, if not at the issuer's host."),
+      })
+      .optional()
+      .describe(
+        '`okta`: ask the API for all groups of a user where the claim has none, or so many (100) that it may have been cut. `{}` or `{ token: … }`. See docs/users.md.',
+      ),
     clientId: filled('client id').describe('The client that the provider registered for this application.'),
     clientSecret: secret(around)
       .optional()

@@ -4,6 +4,7 @@ import { kindOf } from '../providers/kinds.ts'
 import { isLoopback } from './addresses.ts'
 import { reviewAws } from './aws-rules.ts'
 import { isProvidersToken } from './credential-schema.ts'
+import { reviewIdentity } from './identity-rules.ts'
 import { warnOfKind } from './kind-rules.ts'
 import { reviewPresign } from './presign-rules.ts'
 import { reviewBinding, reviewProvider } from './provider-rules.ts'
@@ -23,6 +24,7 @@ export function reviewConfig(warnings: boolean) {
     reviewListeners(config, review)
     reviewRoutes(config, review)
     reviewRoles(config, review)
+    reviewIdentity(config, review)
     reviewSignals(config, review)
     reviewAws(config, review)
     reviewPresign(config, review)
@@ -103,6 +105,16 @@ function reviewRoles({ providers, roles, routes }: Sections, { sound, problem, w
       warn(
         ['roles', index, 'claim'],
         'a user pool keeps the last value of an attribute that the identity provider sends no more: whoever loses the group there keeps the role here; decide by cognito:groups',
+      )
+    })
+  }
+  if (sound([], 'providers', 'roles')) {
+    const cut = Object.entries(providers).find(([, one]) => kindOf(one).mostGroups && one.groupsApi === undefined)
+    roles.forEach(({ claim, notEqual }, index) => {
+      if (cut === undefined || claim !== 'groups' || notEqual === undefined) return
+      warn(
+        ['roles', index, 'notEqual'],
+        `the groups of ${cut[0]} may be cut to ${kindOf(cut[1]).mostGroups}, and whoever has more of them seems not to be in ${notEqual}; write groupsApi there`,
       )
     })
   }

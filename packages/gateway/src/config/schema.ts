@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { host, network, origin, port } from './addresses.ts'
 import { completeProvider } from './complete-provider.ts'
+import { createIdentitySchema } from './identity-schema.ts'
 import { createLimitsSchema } from './limits-schema.ts'
 import { createProviderSchema, providerSchema } from './provider-schema.ts'
 import { duration } from './quantities.ts'
@@ -173,6 +174,9 @@ function createSections(around: Surroundings) {
       .describe(
         "From the provider's claims to the application's roles; every rule that matches grants. Exactly one of `equals`, `startsWith`, `contains`, `notEqual`.",
       ),
+    identity: createIdentitySchema()
+      .prefault({})
+      .describe('The directory of users: everybody who has signed in, kept beside the sessions.'),
     routes: z
       .array(createRouteSchema(around))
       .min(1, { error: 'name at least one route' })

@@ -57,7 +57,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     try {
       const row = findRow(rows, asked)
       if (row.access === 'token') authorize(request)
-      const name = row.path.endsWith('/*') ? path.slice(row.path.length - 1) : ''
+      const name = path.split('/')[row.path.split('/').indexOf('*')] ?? ''
       return await row.handle({ ...asked, name, parameters: new URLSearchParams(query) })
     } catch (error) {
       return refuse(error, asked)
@@ -128,11 +128,14 @@ function splitTarget(target: string): [string, string] {
 
 /** @throws Refusal `not_found`, or `method_not_allowed` with what is */
 function findRow(rows: readonly AdminRow[], { method, path }: { method: string; path: string }): AdminRow {
-  const matches = rows.filter((row) =>
-    row.path.endsWith('/*')
-      ? path.startsWith(row.path.slice(0, -1)) && /^[^/]+$/.test(path.slice(row.path.length - 1))
-      : path === row.path,
-  )
+  const segments = path.split('/')
+  const matches = rows.filter((row) => {
+    const pattern = row.path.split('/')
+    return (
+      pattern.length === segments.length &&
+      pattern.every((part, at) => (part === '*' ? segments[at] !== '' : part === segments[at]))
+    )
+  })
   if (matches.length === 0) throw new Refusal('not_found')
   const row = matches.find(({ methods }) => methods.includes(method === 'HEAD' ? 'GET' : method))
   if (row) return row

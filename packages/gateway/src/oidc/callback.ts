@@ -11,6 +11,7 @@ import type { Services } from '../services.ts'
 import { type CookieValue, parseCookieValue } from '../session/cookie-value.ts'
 import { federatedIdentities } from '../session/federated.ts'
 import { openOrRefuse } from '../session/open-or-refuse.ts'
+import type { Subject } from '../session/record.ts'
 import type { SessionId } from '../session/store.ts'
 import { makeRoom } from '../session/user-limit.ts'
 import { idpParameter } from './behind.ts'
@@ -44,7 +45,7 @@ interface Answered {
  * signed answer nothing is asked of the provider before the state is ours. See docs/sign-in.md.
  */
 export function createCallback(services: Services) {
-  const { config, cookies, log, now, providers, revocation, ring, sessions, store } = services
+  const { config, cookies, directory, log, now, providers, revocation, ring, sessions, store } = services
   const deciding = decidingClaims(config)
 
   return async (request: EndpointRequest): Promise<Respond> => {
@@ -171,14 +172,38 @@ export function createCallback(services: Services) {
     const { provider, login, signedIn, replaced } = parts
     refuseDeep(signedIn.claims)
     if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
-    await makeRoom(services, { iss: provider.config.issuer, sub: signedIn.sub }, replaced)
+    const subject = { iss: provider.config.issuer, sub: signedIn.sub }
+    const { claims, lack } = await provider.wholeGroups(signedIn)
+    const roles = rolesOf(config.roles, claims)
+    // Before any session makes room: somebody who is disabled must not end one.
+    const user = await directory.signIn(provider, { subject, claims, roles, email: signedIn.email })
+    if (lack !== undefined) {
+      log.warn(
+        { event: 'user_groups_incomplete', user, provider: provider.name, reason: lack },
+        'the token does not hold all groups of the user; have the provider send those of this application only, or ask its API (groupsApi)',
+      )
+    }
+    await makeRoom(services, subject, replaced)
     const successor = { provider: provider.name, sub: signedIn.sub, sid: signedIn.claims.sid }
     const { inherited, revocable } = sortReplaced(sessions, replaced, successor)
     const tokens = inherited.length === 0 ? signedIn.tokens : { ...signedIn.tokens, inherited }
-    const cookie = await startSession(request, provider, { ...signedIn, tokens })
+    const cookie = await startSession(request, provider, { ...signedIn, claims, tokens, roles })
+    await stayedEnabled(subject, cookie)
     await endAll(replaced)
     for (const { id, tokens, record } of revocable) revocation.revoke({ id, tokens, provider: record.provider })
     return cookie
+  }
+
+  /**
+   * Who was disabled between the look into the directory and the new session: whoever disabled them may have looked for
+   * sessions in between, and found none.
+   */
+  async function stayedEnabled(subject: Subject, cookie: string): Promise<void> {
+    await directory.demandEnabled(subject).catch(async (refusal: unknown) => {
+      const { id } = parseCookieValue(cookie) as CookieValue
+      await sessions.end(id, 'revoked')
+      throw refusal
+    })
   }
 
   async function claimState(login: PendingLogin): Promise<boolean> {
@@ -192,7 +217,7 @@ export function createCallback(services: Services) {
   async function startSession(
     request: EndpointRequest,
     provider: ProviderClient,
-    { tokens, sub, claims, scopes, authenticatedAt, email }: SignedIn,
+    { tokens, sub, claims, roles, scopes, authenticatedAt, email }: SignedIn & { readonly roles: readonly string[] },
   ) {
     const sid = claims.sid
     const acr = claims.acr
@@ -201,7 +226,7 @@ export function createCallback(services: Services) {
       subject: { iss: provider.config.issuer, sub },
       provider: provider.name,
       authenticatedAt: authenticatedAt ?? now(),
-      roles: rolesOf(config.roles, claims),
+      roles,
       attributes: pick(claims, deciding),
       scopes,
       claims: shownClaims(provider.config, claims),

@@ -9,6 +9,8 @@ export interface ClaimsNow {
   readonly claims: JsonObject
   /** The provider was asked for everything: a claim that is missing is gone, as when the last group was taken away. */
   readonly complete: boolean
+  /** Why it is not, where that is worth a word in the log. */
+  readonly fault?: unknown
 }
 
 /**

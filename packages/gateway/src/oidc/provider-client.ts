@@ -8,6 +8,7 @@ import { authorizationUrl, type LoginHints } from './authorization-request.ts'
 import { newBindingKey } from './dpop-binding.ts'
 import type { DpopKey } from './dpop-key.ts'
 import { type EndSession, endSessionUrl } from './end-session.ts'
+import { createGroupsApi } from './groups-api.ts'
 import { openSignedResponse } from './jarm.ts'
 import { type LogoutToken, verifyLogoutToken } from './logout-token.ts'
 import type { ProviderMetadata } from './metadata.ts'
@@ -16,6 +17,7 @@ import { createProviderLink, type ProviderLinkOptions } from './provider-link.ts
 import { createRevocation, type Revoke } from './revocation.ts'
 import { type Exchanged, exchange } from './token-exchange.ts'
 import { type CheckedCallback, type Refresh, redeem, refresh, type SignedIn } from './token-requests.ts'
+import { createWholeGroups, type WholeGroups } from './whole-groups.ts'
 
 export type { CheckedCallback, Refresh, SignedIn }
 
@@ -31,6 +33,8 @@ export interface ProviderClient {
   checkCallback(parameters: URLSearchParams, login: PendingLogin): Promise<CheckedCallback>
   /** Redeems the code, and trusts nothing of the answer until its signature, nonce and subject are verified. */
   redeem(callback: CheckedCallback): Promise<SignedIn>
+  /** The claims of a sign-in with all groups of the user. Throws a `ProviderFault` when they were asked for in vain. */
+  wholeGroups(signedIn: SignedIn): Promise<WholeGroups>
   refresh(tokens: Tokens, sub: string): Promise<Refresh>
   /** A token of the same user for one upstream. Never rejects. */
   exchange(tokens: Tokens, what: ExchangeConfig): Promise<Exchanged>
@@ -53,15 +57,16 @@ export interface ProviderClientOptions extends ProviderLinkOptions {
   readonly name: string
   /** Claims by which access is decided: UserInfo is asked when an ID token lacks one, at sign-in and at a refresh. */
   readonly decidingClaims: readonly string[]
-  /** Claims by which others may name the user, see signals/. */
-  readonly signalClaims?: readonly string[]
+  /** Further claims that must be known after a sign-in: by which others may name the user, or that the directory keeps. */
+  readonly furtherClaims?: readonly string[]
 }
 
 export function createProviderClient(options: ProviderClientOptions): ProviderClient {
-  const { config, decidingClaims, name, now, signalClaims = [] } = options
+  const { config, decidingClaims, name, now, furtherClaims = [] } = options
   const needed = wanted(decidingClaims, config)
   const link = createProviderLink(options)
   const { keys, metadata } = link
+  const groups = createWholeGroups(config, decidingClaims, createGroupsApi(link, options.send))
 
   async function checkCallback(parameters: URLSearchParams, login: PendingLogin): Promise<CheckedCallback> {
     const server = await metadata.get()
@@ -94,6 +99,13 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     })
   }
 
+  async function refreshed(tokens: Tokens, sub: string): Promise<Refresh> {
+    const outcome = await refresh(link, { tokens, sub }, needed)
+    if (outcome.kind !== 'usable' || outcome.user === undefined) return outcome
+    const { accessToken } = outcome.tokens
+    return { ...outcome, user: await groups.atRefresh(outcome.user, { sub, accessToken }) }
+  }
+
   return {
     name,
     config,
@@ -101,10 +113,11 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     newBindingKey: () => newBindingKey(link),
     authorizationUrl: (login, hints) => authorizationUrl(link, login, hints),
     checkCallback,
-    redeem: (callback) => redeem(link, callback, [...config.claims, ...needed, ...signalClaims]),
+    redeem: (callback) => redeem(link, callback, [...config.claims, ...needed, ...furtherClaims]),
+    wholeGroups: ({ claims, sub, tokens: { accessToken } }) => groups.atSignIn({ claims, sub, accessToken }),
     decidingClaims,
     exchange: (tokens, what) => exchange(link, tokens, what),
-    refresh: (tokens, sub) => refresh(link, { tokens, sub }, needed),
+    refresh: refreshed,
     openSignedResponse: openResponse,
     verifyLogoutToken: checkLogoutToken,
     keyOf,

@@ -7,6 +7,7 @@ import type { LiveSession, SessionRecord } from '../session/record.ts'
 import type { Lease } from '../session/refresh-lease.ts'
 import type { SessionId } from '../session/store.ts'
 import type { ClaimsNow } from './claims-now.ts'
+import { reasonOf } from './faults.ts'
 import type { ProviderClient, Refresh } from './provider-client.ts'
 import { ProviderFault } from './provider-fault.ts'
 import { providerOf } from './provider-of.ts'
@@ -45,10 +46,12 @@ const glance = 25
  * @see RFC 9700 §4.14.2
  */
 export function createTokenRefresh(
-  services: Pick<Services, 'log' | 'now' | 'providers' | 'revocation' | 'sessions'>,
+  services: Pick<Services, 'log' | 'now' | 'providers' | 'revocation' | 'sessions'> & {
+    readonly directory: Pick<Services['directory'], 'isDisabled' | 'refreshed'>
+  },
   { sleep = (ms) => setTimeout(ms), patience = 25_000 }: RefreshWaiting = {},
 ): RefreshTokens {
-  const { log, now, providers, revocation, sessions } = services
+  const { directory, log, now, providers, revocation, sessions } = services
   const flying = new Map<SessionId, Promise<TokenRefresh>>()
 
   async function fly(session: LiveSession, shown: string, arrivedAt = now()): Promise<TokenRefresh> {
@@ -84,8 +87,14 @@ export function createTokenRefresh(
     cookie: Shown,
     { provider, lease }: { provider: ProviderClient; lease: Lease },
   ): Promise<TokenRefresh> {
-    const { sub } = session.record.subject
+    const { subject } = session.record
+    const { sub } = subject
     const event = { session: sessions.handleOf(session.id), provider: provider.name }
+    // Their sessions were ended when they were disabled; one that was missed goes on no longer than its access token.
+    if (await directory.isDisabled(subject)) {
+      await sessions.end(session.id, 'revoked', { session })
+      return { kind: 'ended', cause: 'the user is disabled in the directory' }
+    }
     let outcome: Refresh = await provider.refresh(session.tokens, sub)
     const lost = outcome.kind === 'provider-unavailable' && wasLost(outcome.cause)
     if (lost) {
@@ -110,11 +119,23 @@ export function createTokenRefresh(
     const tokens = { ...outcome.tokens, ...(inherited && { inherited }) }
     const next = await lease.renew(tokens, outcome.user && changeOf(session.record, outcome.user, provider))
     log.info({ event: 'authn_token_created', ...event })
+    if (outcome.user?.fault !== undefined) {
+      const reason = reasonOf(outcome.user.fault)
+      log.warn({ event: 'provider_unavailable', during: 'groups', reason, ...event }, 'the groups stay as they were')
+    }
+    if (next && outcome.user?.complete) await noteInDirectory(provider, next.record, outcome.user)
     if (next) return { kind: 'refreshed', session: next }
     const stands = await successor(cookie)
     // Signed out meanwhile, by the refresh token of before: its successor must not live on at the provider.
     if (stands.kind === 'ended') revocation.revoke({ id: session.id, provider: provider.name, tokens })
     return stands
+  }
+
+  /** The tokens are good in any case: a directory that can't be written now is brought up to date by the next refresh. */
+  async function noteInDirectory(provider: ProviderClient, { subject, roles }: SessionRecord, { claims }: ClaimsNow) {
+    await directory.refreshed(provider, { subject, roles, claims }).catch((err: unknown) => {
+      log.error({ event: 'store_unavailable', err }, 'the directory of users was not brought up to date')
+    })
   }
 
   return (session, cookie, arrivedAt) => {

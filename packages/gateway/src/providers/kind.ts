@@ -17,6 +17,7 @@ export interface KindSettings {
   readonly tenant?: string | undefined
   readonly hostedDomain?: string | undefined
   readonly audience?: string | undefined
+  readonly groupsApi?: { readonly token?: string | undefined; readonly endpoint?: string | undefined } | undefined
 }
 
 /** What of a provider's configuration the kinds read. */
@@ -70,6 +71,17 @@ export interface ProviderKind {
   readonly explain?: (answer: { error: string; description: string }, known: readonly string[]) => string | undefined
   /** The API by which users manage their own account. */
   readonly account?: (settings: KnownSettings) => AccountService
+  /** A token never lists more groups than this. */
+  readonly mostGroups?: number
+  /** The API that lists all groups of a user; undefined where the settings want none. */
+  readonly groups?: (settings: KnownSettings) => GroupsService | undefined
+}
+
+export interface GroupsService {
+  readonly origin: string
+  /** The first page. */
+  readonly path: (sub: string) => string
+  readonly authorization: (accessToken: string) => string
 }
 
 export interface LogoutStyle {

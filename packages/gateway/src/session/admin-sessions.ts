@@ -4,14 +4,11 @@ import type { Respond } from '../decision.ts'
 import { Refusal } from '../errors.ts'
 import type { EventLog } from '../event-log.ts'
 import { json } from '../protocol/json-response.ts'
-import { printable } from '../protocol/printable.ts'
+import { createNote, guarded, invalid, readLimit, readParameters } from './admin-parameters.ts'
 import { type AllSessions, describeSession, type Selection } from './all-sessions.ts'
 import type { KeyRing } from './key-ring.ts'
 import { seal, unseal } from './seal.ts'
 import type { ListedSession } from './sessions.ts'
-
-const defaultLimit = 100
-const maxLimit = 1000
 
 interface Parts {
   readonly all: AllSessions
@@ -23,6 +20,7 @@ interface Parts {
 /** `/api/sessions` of the admin listener: everyone's sessions, to see and to end. What was done is logged. @see ASVS 5.0 7.4.5 */
 export function createAdminSessions({ all, config, log, ring }: Parts) {
   const cursors = createCursors(ring)
+  const note = createNote(log)
 
   /** `?user=SUB&iss=URL&limit=N&cursor=…` */
   async function list(request: AdminRequest): Promise<Respond> {
@@ -66,19 +64,6 @@ export function createAdminSessions({ all, config, log, ring }: Parts) {
     return ended
   }
 
-  function note(request: AdminRequest, done: Readonly<Record<string, unknown>>): void {
-    const fields = Object.entries(done).map(([key, value]) => [
-      key,
-      typeof value === 'string' ? printable(value) : value,
-    ])
-    log.info({
-      event: 'authz_admin',
-      ...Object.fromEntries(fields),
-      address: request.address,
-      requestId: request.requestId,
-    })
-  }
-
   return { list, endMany, endOne }
 }
 
@@ -88,30 +73,6 @@ function pageOf(found: readonly ListedSession[], limit: number, after = '') {
   const sessions = sorted.slice(0, limit)
   const last = sessions.at(-1)
   return { sessions, ...(sorted.length > limit && last && { cursor: last.handle }) }
-}
-
-/** A misspelt parameter must not widen what is ended: what isn't known is refused. */
-function readParameters<const Name extends string>(
-  { parameters }: AdminRequest,
-  names: readonly Name[],
-): { readonly [N in Name]?: string } {
-  const given: Record<string, string> = {}
-  for (const [name, value] of parameters) {
-    if (!(names as readonly string[]).includes(name)) {
-      throw invalid(`unknown parameter ${printable(name, 40)}; known: ${names.join(', ') || 'none'}`)
-    }
-    if (Object.hasOwn(given, name)) throw invalid(`${name} was given twice`)
-    if (value === '') throw invalid(`${name} is empty`)
-    given[name] = value
-  }
-  return given as { readonly [N in Name]?: string }
-}
-
-function readLimit(text: string | undefined): number {
-  if (text === undefined) return defaultLimit
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (limit < 1 || limit > maxLimit) throw invalid(`limit is a number from 1 to ${maxLimit}`)
-  return limit
 }
 
 /** Sealed: a store's cursor may be a session's id, and those are shown to nobody. */
@@ -125,17 +86,5 @@ function createCursors(ring: KeyRing) {
       if (!cursor) throw invalid('cursor is not one of ours; begin again without')
       return cursor.toString()
     },
-  }
-}
-
-function invalid(reason: string): Refusal {
-  return new Refusal('invalid_parameter', { cause: reason, members: { reason } })
-}
-
-async function guarded<Value>(work: () => Promise<Value>): Promise<Value> {
-  try {
-    return await work()
-  } catch (cause) {
-    throw new Refusal('store_unavailable', { cause })
   }
 }

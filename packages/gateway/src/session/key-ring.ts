@@ -37,6 +37,7 @@ export type KeyPurpose =
   | 'token-signing'
   | 'form-token'
   | 'identity-note'
+  | 'user-record'
 
 export function createKeyRing(keys: readonly RingKey[]): KeyRing {
   const [oldest, newest] = [keys[0], keys.at(-1)]

@@ -3,6 +3,7 @@
  * Every driver passes the one contract suite (test/contract). A store that fails throws; `undefined` means "not there".
  */
 
+import type { UserStore } from '../identity/user-store.ts'
 import type { Notes } from './notes.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -85,6 +86,8 @@ export interface SessionStore {
 
   /** What outlives every session. */
   readonly notes: Notes
+  /** Who has signed in: the directory of users, which outlives their sessions. */
+  readonly users: UserStore
 
   /** True the first time for a key, false until `expiresAt` afterwards: one-time use of states and token ids. */
   claim(key: string, expiresAt: number): Promise<boolean>

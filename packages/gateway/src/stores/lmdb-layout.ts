@@ -12,7 +12,9 @@ import type { EndReason, SessionId, StoredSession, Tombstone } from '../session/
  *   expiry    f64 expiresAt (big-endian, so that keys sort by time) · 's' id or 'c' SHA-256 → 1 byte
  *   outbox    f64 dueAt (big-endian) · id → f64 addedAt · f64 attempts (little-endian) · the bytes to the end
  *   notes     SHA-256 of the key → f64 expiresAt (little-endian) · the bytes to the end
- *   notesDue  f64 expiresAt (big-endian) · SHA-256 of the key → 1 byte
+ *   notes-due  f64 expiresAt (big-endian) · SHA-256 of the key → 1 byte
+ *   users     id → as a session, with 0 for expiresAt
+ *   users-listed  as listed
  *
  * A database more changes nothing for who doesn't know it, and takes no new number.
  * Indices and claim keys come from providers and may be long: hashed, every key fits LMDB's limit.
@@ -136,6 +138,13 @@ export function listedKey(index: string, id: SessionId): Buffer {
 
 export function listedId(key: Uint8Array): SessionId {
   return Buffer.from(key.subarray(32)).toString() as SessionId
+}
+
+/** Most changes of a row leave it listed where it is. */
+export function movedListings(id: SessionId, before: readonly string[], after: readonly string[]) {
+  if (before.length === after.length && before.every((index, i) => index === after[i])) return { gone: [], added: [] }
+  const keys = (indices: readonly string[]) => indices.map((index) => listedKey(index, id))
+  return { gone: keys(before), added: keys(after) }
 }
 
 export type Expiring = { readonly session: SessionId } | { readonly claim: Uint8Array }

@@ -17,13 +17,14 @@ import {
   indicesOf,
   layout,
   listedId,
-  listedKey,
+  movedListings,
   type Row,
   type RowHead,
   stampOf,
 } from './lmdb-layout.ts'
 import { createLmdbNotes } from './lmdb-notes.ts'
 import { createLmdbOutbox } from './lmdb-outbox.ts'
+import { createLmdbUsers } from './lmdb-users.ts'
 import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
 type Bytes = Database<Uint8Array, string>
@@ -60,8 +61,10 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
   const expiry: Keys = root.openDB({ name: 'expiry', encoding: 'binary', keyEncoding: 'binary' })
   const waiting: Keys = root.openDB({ name: 'outbox', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
   const noted: Keys = root.openDB({ name: 'notes', encoding: 'binary', keyEncoding: 'binary', useVersions: true })
-  const notesDue: Keys = root.openDB({ name: 'notesDue', encoding: 'binary', keyEncoding: 'binary' })
-  const databases = [sessions, listed, claims, expiry, waiting, noted, notesDue]
+  const notesDue: Keys = root.openDB({ name: 'notes-due', encoding: 'binary', keyEncoding: 'binary' })
+  const users: Bytes = root.openDB({ name: 'users', encoding: 'binary', useVersions: true })
+  const usersListed: Keys = root.openDB({ name: 'users-listed', encoding: 'binary', keyEncoding: 'binary' })
+  const databases = [sessions, listed, claims, expiry, waiting, noted, notesDue, users, usersListed]
   const identity = fileIdentity(path)
   const { conditionally, settled } = createCommitter()
   let usable = true
@@ -190,6 +193,7 @@ export function createLmdbStore({ path, now }: { path: string; now: Clock }): Se
     outbox: createLmdbOutbox({ conditionally, database: waiting, now, fresh, spare }),
 
     notes,
+    users: createLmdbUsers({ users, listed: usersListed, fresh, spare, conditionally }),
 
     async claim(key, expiresAt) {
       assertTime(expiresAt)
@@ -276,11 +280,4 @@ function opened(options: { path: string }): RootDatabase<Uint8Array, string> {
   } catch (cause) {
     throw new Error(`The session store can not be opened at ${options.path}: ${(cause as Error).message}`, { cause })
   }
-}
-
-/** Most changes of a row leave it listed where it is. */
-function movedListings(id: SessionId, before: readonly string[], after: readonly string[]) {
-  if (before.length === after.length && before.every((index, i) => index === after[i])) return { gone: [], added: [] }
-  const keys = (indices: readonly string[]) => indices.map((index) => listedKey(index, id))
-  return { gone: keys(before), added: keys(after) }
 }

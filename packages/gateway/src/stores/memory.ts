@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, SessionId, SessionStore, StoredSession, Tombstone } from '../session/store.ts'
 import { createMemoryNotes } from './memory-notes.ts'
 import { createMemoryOutbox } from './memory-outbox.ts'
+import { createMemoryUsers } from './memory-users.ts'
 import { assertLimit, assertSuccessor, assertTime, standing } from './rules.ts'
 
 type Row = StoredSession | Tombstone
@@ -20,6 +21,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
   let open = true
   const outbox = createMemoryOutbox({ now, usable })
   const notes = createMemoryNotes({ now, usable })
+  const users = createMemoryUsers({ usable })
 
   function usable(): void {
     if (!open) throw new Error('The session store is closed')
@@ -98,6 +100,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
     outbox,
 
     notes,
+    users,
 
     async claim(key, expiresAt) {
       usable()
@@ -139,6 +142,7 @@ export function createMemoryStore({ now }: { now: Clock }): SessionStore {
       open = false
       outbox.clear()
       notes.clear()
+      users.clear()
       rows.clear()
       listed.clear()
       claims.clear()

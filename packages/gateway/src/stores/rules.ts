@@ -1,3 +1,4 @@
+import type { StoredUser } from '../identity/user-store.ts'
 import type { StoredSession, Tombstone } from '../session/store.ts'
 
 /** What every driver decides alike; the contract suite holds them to it. */
@@ -26,6 +27,15 @@ export function assertSuccessor(next: StoredSession, expected: number | undefine
     )
   }
   assertTime(next.expiresAt)
+}
+
+/** The same for a row of the directory, whose first version is the writer's choice. */
+export function assertUserSuccessor(next: StoredUser, expected: number | undefined): void {
+  const ofWhat = expected ?? next.version
+  if (!(Number.isSafeInteger(ofWhat) && ofWhat >= 1)) throw new RangeError(`Not the version of a user: ${ofWhat}`)
+  if (expected !== undefined && next.version !== expected + 1) {
+    throw new RangeError(`A user's version counts up by one: ${next.version} can not follow ${expected}`)
+  }
 }
 
 /** Expiry indices sort by time: NaN and negative times have no place in them. */

@@ -28,6 +28,15 @@ export const eventCounters = {
     help: 'Reports of browsers that came too fast or were of no page of ours.',
     labels: ['reason'],
   },
+  users: { help: 'Changes of the directory of users, by what was done.', labels: ['action'] },
+  users_claims_missing: {
+    help: 'Users of whom claims that decide access came before, and do not come any more.',
+    labels: ['provider'],
+  },
+  users_groups_incomplete: {
+    help: 'Sign-ins whose token did not hold all groups of the user.',
+    labels: ['provider', 'reason'],
+  },
   admin_actions: { help: 'What was done over the admin listener.', labels: ['action'] },
 } as const satisfies Record<string, { help: string; labels: readonly string[] }>
 
@@ -66,5 +75,14 @@ export const eventMetrics: Readonly<Record<string, (fields: Fields) => Counted |
   offline_read: () => ['offline_reads'],
   csp_violation: ({ directive, disposition }) => ['csp_violations', { directive, disposition }],
   csp_report_dropped: ({ reason }) => ['csp_reports_dropped', { reason }],
+  user_created: () => ['users', { action: 'created' }],
+  user_changed: () => ['users', { action: 'changed' }],
+  user_linked: () => ['users', { action: 'linked' }],
+  user_link_refused: () => ['users', { action: 'link-refused' }],
+  user_disabled: () => ['users', { action: 'disabled' }],
+  user_enabled: () => ['users', { action: 'enabled' }],
+  user_deleted: () => ['users', { action: 'deleted' }],
+  user_claims_missing: ({ provider }) => ['users_claims_missing', { provider }],
+  user_groups_incomplete: ({ provider, reason }) => ['users_groups_incomplete', { provider, reason }],
   authz_admin: ({ action }) => ['admin_actions', { action }],
 }

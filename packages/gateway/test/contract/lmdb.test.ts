@@ -8,6 +8,7 @@ import type { SessionStore } from '../../src/session/store.ts'
 import { createLmdbStore } from '../../src/stores/lmdb.ts'
 import { SecondProcess } from './second-process.ts'
 import { describeSessionStore, newId, session, successor } from './session-store.ts'
+import { describeUserStore } from './user-store.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'coatcheck-lmdb-'))
 let folders = 0
@@ -23,6 +24,7 @@ function openHere(path: string): SessionStore & { peek(id: string): number } & A
 }
 
 describeSessionStore('lmdb', ({ now }) => createLmdbStore({ path: folder(), now }))
+describeUserStore('lmdb', () => createLmdbStore({ path: folder(), now: Date.now }))
 
 describe('lmdb: several processes on one folder', { timeout: 60_000 }, () => {
   test('exactly the accepted increments count', async () => {

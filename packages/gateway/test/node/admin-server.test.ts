@@ -140,7 +140,7 @@ test('the probes say that the process lives, and whether it can serve; a check t
   const errors: object[] = []
   const log = { debug() {}, info() {}, warn() {}, error: (fields: object) => void errors.push(fields) }
   const ring = { current: '', derive: () => Buffer.alloc(32) }
-  const rows = adminRows({ log, ring, config: { providers: {} } } as never, {
+  const rows = adminRows({ log, ring, store: {}, config: { providers: {} } } as never, {
     metrics: {} as never,
     ready: () => ready(),
   })

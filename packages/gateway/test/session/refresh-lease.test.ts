@@ -70,6 +70,8 @@ function slowProvider() {
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 
+const directory = { isDisabled: async () => false, refreshed: async () => {} }
+
 test('RT1 one lease at a time, in whichever process; given back or run out, the next one may', async () => {
   const { clock, one, other, opened } = await twoProcesses()
   const first = await leaseOf(one, await opened(one))
@@ -103,7 +105,7 @@ test('RT1 peers 1: a refresh that was refused because another had redeemed the t
   const { clock, one, other, cookie, opened } = await twoProcesses()
   const provider = slowProvider()
   const refresh = createTokenRefresh({
-    ...{ log: quiet, now: clock.now, sessions: one, revocation: { revoke() {} } as never },
+    ...{ log: quiet, now: clock.now, sessions: one, revocation: { revoke() {} } as never, directory },
     providers: new Map([['corp', provider.client]]),
   })
   const refreshing = refresh(await opened(one), cookie)
@@ -143,7 +145,7 @@ test('RT1 who waited for the refresh of another process until its cookie was pas
     clock.advance(25_000)
     await holder.renew({ ...tokens, accessToken: 'second' })
   }
-  const services = { log: quiet, now: clock.now, sessions: one, revocation: { revoke() {} } as never }
+  const services = { log: quiet, now: clock.now, sessions: one, revocation: { revoke() {} } as never, directory }
   const providers = new Map([['corp', slowProvider().client]])
   const refresh = createTokenRefresh({ ...services, providers }, { sleep })
   expect(await refresh(await opened(one), cookie)).toMatchObject({

@@ -72,9 +72,10 @@ export class Nodes {
     })
     const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
     const revocation = { revoke: () => {} } as never
+    const directory = { isDisabled: async () => false, refreshed: async () => {} }
     const providers = new Map([['model', this.provider.client(pause)]])
     const refresh = createTokenRefresh(
-      { log: quiet, now: this.clock.now, providers, sessions: node.sessions, revocation },
+      { directory, log: quiet, now: this.clock.now, providers, sessions: node.sessions, revocation },
       { sleep: () => pause('waits for the other'), patience: 200 },
     )
     node.refreshTokens = async (session, cookie) => {
