@@ -29,17 +29,17 @@ export async function openOnStore(config: Config): Promise<SessionsAccess> {
   try {
     const ring = openKeyFile(config.keys.file, now)
     const quiet = () => {}
-    const roles = (attributes: JsonObject) => rolesOf(config.roles, attributes)
+    const roles = (attributes: JsonObject) => rolesOf(config, attributes)
     const parts = { store, ring, timeouts: config.session, now, rolesOf: roles }
     const sessions = createSessions({ ...parts, onEvent: quiet, onFault: quiet })
     const all = createAllSessions({ config, now, ring, sessions, store })
     return {
       async *pages(of) {
-        if (of) return yield (await all.ofUser(of.user, of.iss)).map((one) => describeSession(one, config.session))
+        if (of) return yield (await all.ofUser(of.user, of.iss)).map((one) => describeSession(one, config))
         let cursor: string | undefined
         do {
           const page = await all.page(500, cursor)
-          yield page.sessions.map((one) => describeSession(one, config.session))
+          yield page.sessions.map((one) => describeSession(one, config))
           cursor = page.cursor
         } while (cursor !== undefined)
       },

@@ -201,7 +201,7 @@ export function createCallback(services: Services) {
       subject: { iss: provider.config.issuer, sub },
       provider: provider.name,
       authenticatedAt: authenticatedAt ?? now(),
-      roles: rolesOf(config.roles, claims),
+      roles: rolesOf(config, claims),
       attributes: pick(claims, deciding),
       scopes,
       claims: shownClaims(provider.config, claims),
