@@ -38,11 +38,21 @@ export interface DemoStage {
   startGateway(config: Config): Promise<void>
 }
 
+type Build = (stage: DemoStage) => Promise<RunningDemo['rows']>
+
 /** Chooses port, certificate and folder, and lets `build` put the parts on it; if one fails, the others are closed. */
-export async function stage(
-  { https, port: wanted, data }: DemoOptions,
-  build: (stage: DemoStage) => Promise<RunningDemo['rows']>,
-): Promise<RunningDemo> {
+export async function stage(options: DemoOptions, build: Build): Promise<RunningDemo> {
+  for (let left = 3; ; left--) {
+    try {
+      return await stageOnce(options, build)
+    } catch (error) {
+      // A port that was free when it was looked at may be somebody else's when it is taken.
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || left === 0) throw error
+    }
+  }
+}
+
+async function stageOnce({ https, port: wanted, data }: DemoOptions, build: Build): Promise<RunningDemo> {
   const port = await choosePort(wanted)
   const certificate = https ? await createCertificate() : undefined
   const scheme = https ? 'https' : 'http'
