@@ -59,7 +59,7 @@ export function createTokenRefresh(
       return { kind: 'login-required', cause: 'the access token expired and there is no refresh token' }
     }
     for (let waited = 0; ; waited += glance) {
-      const lease = await sessions.refreshLeases.take(session, cookie.value)
+      const lease = await sessions.refreshLeases.take(session)
       if (lease.kind === 'granted') {
         try {
           return await redeem(session, cookie, { provider, lease })

@@ -78,8 +78,8 @@ export function createOpening(parts: OpeningParts): Opening {
     if (standing.kind !== 'current' && standing.kind !== 'superseded') return refusal(id, standing) ?? unknown
     // It arrived in its grace, and its copy of the key was dropped since: no tokens for it, and no fault of the session's.
     if (standing.generation.wrapped === undefined) return unknown
-    const tokens = openTokens(row, cookie, standing.generation)
-    if (typeof tokens === 'string') return await unreadable(id, tokens)
+    const open = openTokens(row, cookie, standing.generation)
+    if (typeof open === 'string') return await unreadable(id, open)
     const { number: generation, secretHash } = record.lineage.at(-1) ?? standing.generation
     const known = cache.get(id)
     // The same set stays the same object: what was made of it for upstreams is found by it, and gone with it.
@@ -88,7 +88,8 @@ export function createOpening(parts: OpeningParts): Opening {
       id,
       version,
       record,
-      tokens: sameTokens ? known.tokens : tokens,
+      tokens: sameTokens ? known.tokens : open.tokens,
+      dataKey: open.dataKey,
       generation,
       secretHash: Buffer.from(secretHash, 'base64url'),
       // Activity that this process saw and hasn't written yet still counts.
@@ -105,10 +106,15 @@ export function createOpening(parts: OpeningParts): Opening {
     return record.attributes === undefined ? record : { ...record, roles: rolesOf(record.attributes) }
   }
 
-  function openTokens(row: Row, cookie: CookieValue, generation: Generation): Tokens | 'tampered' | 'unknown-key' {
+  function openTokens(
+    row: Row,
+    cookie: CookieValue,
+    generation: Generation,
+  ): { tokens: Tokens; dataKey: Buffer } | 'tampered' | 'unknown-key' {
     const dataKey = unwrapDataKey(ring, cookie.id, generation, cookie.secret)
     if (typeof dataKey === 'string') return dataKey
-    return unsealTokens(cookie.id, row.tokens, dataKey) ?? 'tampered'
+    const tokens = unsealTokens(cookie.id, row.tokens, dataKey)
+    return tokens ? { tokens, dataKey } : 'tampered'
   }
 
   function standingIn(

@@ -93,6 +93,8 @@ export interface LiveSession {
   readonly version: number
   readonly record: SessionRecord
   readonly tokens: Tokens
+  /** What the tokens are sealed under, as long as the session lasts: the cookie opened it once, as it opened them. */
+  readonly dataKey: Buffer
   /** The newest cookie value: its number, and the SHA-256 of its secret. */
   readonly generation: number
   readonly secretHash: Buffer

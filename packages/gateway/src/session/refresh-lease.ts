@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { parseCookieValue } from './cookie-value.ts'
 import type { JsonObject } from './json.ts'
-import type { KeyRing } from './key-ring.ts'
 import { leased, released, renewed, type UserChange } from './machine.ts'
 import type { LiveSession, SessionRecord, Tokens } from './record.ts'
 import type { Row, Rows } from './rows.ts'
-import { sealTokens, unwrapDataKey } from './sealed-record.ts'
+import { sealTokens } from './sealed-record.ts'
 import type { Clock } from './store.ts'
 
 /*
@@ -34,30 +32,21 @@ export interface Lease {
 }
 
 export interface RefreshLeases {
-  /** `cookie`: opens the data key, under which new tokens will be sealed. */
-  take(session: LiveSession, cookie: string): Promise<LeaseAnswer>
+  take(session: LiveSession): Promise<LeaseAnswer>
 }
 
 export function createRefreshLeases(parts: {
   rows: Rows
-  ring: KeyRing
   now: Clock
   rolesOf: (attributes: JsonObject) => string[]
   /** Brings what this process knows of the session up to date. */
   replaced: (session: LiveSession, row: Row, tokens: Tokens) => LiveSession
 }): RefreshLeases {
-  const { rows, ring, now, rolesOf, replaced } = parts
-
-  function dataKeyOf({ record }: Row, { id }: LiveSession, text: string): Buffer | undefined {
-    const cookie = parseCookieValue(text)
-    const generation = record.lineage.find(({ number }) => number === cookie?.generation)
-    const dataKey = cookie && generation && unwrapDataKey(ring, id, generation, cookie.secret)
-    return typeof dataKey === 'string' ? undefined : dataKey
-  }
+  const { rows, now, rolesOf, replaced } = parts
 
   return {
-    async take(session, cookie) {
-      const { id } = session
+    async take(session) {
+      const { id, dataKey } = session
       const { tokensVersion } = session.record
       const holder = randomBytes(9).toString('base64url')
       let held = true
@@ -71,12 +60,6 @@ export function createRefreshLeases(parts: {
         return step
       })
       if (row === undefined) return { kind: no }
-      // Opened now, not when the tokens are there: by then the cookie may be superseded, and its copy of the key gone.
-      const dataKey = dataKeyOf(row, session, cookie)
-      if (dataKey === undefined) {
-        await release()
-        return { kind: 'over' }
-      }
       return {
         kind: 'granted',
         release,
@@ -84,7 +67,7 @@ export function createRefreshLeases(parts: {
           const { sealed } = sealTokens(id, tokens, dataKey)
           const change = user?.attributes ? { ...user, roles: rolesOf(user.attributes) } : user
           const step = (record: SessionRecord) => renewed(record, tokensVersion, { user: change, now: now() })
-          const next = await rows.change(id, (record) => ({ ...step(record), tokens: sealed }))
+          const next = await rows.change(id, (record) => ({ ...step(record), tokens: sealed }), row)
           // Given back together with the tokens.
           if (next) held = false
           return next && replaced(session, next, tokens)

@@ -28,10 +28,12 @@ export interface Rows {
   /**
    * Makes a transition of a row that may be changing under us: reads, asks `step`, writes, and begins again when another
    * writer won. `tokens`: sealed anew together with it. Undefined when the session is over, or the transition does not apply.
+   * `known`: the row as this process has just written it, tried first. A lost swap tells that it is another by now.
    */
   change(
     id: SessionId,
     step: (record: SessionRecord) => Transition<string> & { tokens?: Uint8Array },
+    known?: Row,
   ): Promise<Row | undefined>
   /**
    * Ends a session for good; false if it was over already. With `holds` only while that is true of its record, as no other
@@ -69,9 +71,8 @@ export function createRows(options: { store: SessionStore; ring: KeyRing; timeou
     )
   }
 
-  const change: Rows['change'] = async (id, step) => {
-    for (;;) {
-      const row = await read(id)
+  const change: Rows['change'] = async (id, step, known) => {
+    for (let row: ReadRow = known ?? (await read(id)); ; row = await read(id)) {
       if (row.kind !== 'row') return undefined
       const next = step(row.record)
       if ('no' in next) return undefined

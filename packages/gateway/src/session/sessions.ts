@@ -201,7 +201,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     touch,
     create,
     rotate,
-    refreshLeases: createRefreshLeases({ rows, ring, now, rolesOf: options.rolesOf, replaced }),
+    refreshLeases: createRefreshLeases({ rows, now, rolesOf: options.rolesOf, replaced }),
     opened: (id) => cache.get(id),
     end,
     ofUser: (subject) => listed(userIndex(subject)),

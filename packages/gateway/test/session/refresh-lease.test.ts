@@ -46,8 +46,8 @@ function live(opened: Awaited<ReturnType<Sessions['open']>>): LiveSession {
   return opened.session
 }
 
-async function leaseOf(sessions: Sessions, session: LiveSession, cookie: string) {
-  const lease = await sessions.refreshLeases.take(session, cookie)
+async function leaseOf(sessions: Sessions, session: LiveSession) {
+  const lease = await sessions.refreshLeases.take(session)
   if (lease.kind !== 'granted') throw new Error(lease.kind)
   return lease
 }
@@ -71,30 +71,30 @@ function slowProvider() {
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 
 test('RT1 one lease at a time, in whichever process; given back or run out, the next one may', async () => {
-  const { clock, one, other, cookie, opened } = await twoProcesses()
-  const first = await leaseOf(one, await opened(one), cookie)
-  expect((await other.refreshLeases.take(await opened(other), cookie)).kind).toBe('taken')
+  const { clock, one, other, opened } = await twoProcesses()
+  const first = await leaseOf(one, await opened(one))
+  expect((await other.refreshLeases.take(await opened(other))).kind).toBe('taken')
   await first.release()
-  await leaseOf(other, await opened(other), cookie)
-  expect((await one.refreshLeases.take(await opened(one), cookie)).kind).toBe('taken')
+  await leaseOf(other, await opened(other))
+  expect((await one.refreshLeases.take(await opened(one))).kind).toBe('taken')
   clock.advance(leaseLifetime)
-  await leaseOf(one, await opened(one), cookie)
+  await leaseOf(one, await opened(one))
 })
 
 test('RT1 a holder that slept past its lease puts nothing over the tokens of the next one', async () => {
-  const { clock, one, other, cookie, opened } = await twoProcesses()
-  const slept = await leaseOf(one, await opened(one), cookie)
+  const { clock, one, other, opened } = await twoProcesses()
+  const slept = await leaseOf(one, await opened(one))
   clock.advance(leaseLifetime)
-  const next = await leaseOf(other, await opened(other), cookie)
+  const next = await leaseOf(other, await opened(other))
   await next.renew({ ...tokens, accessToken: 'second', refreshToken: 'r2' })
   expect(await slept.renew({ ...tokens, accessToken: 'late', refreshToken: 'late' })).toBeUndefined()
   expect((await opened(one)).tokens).toMatchObject({ accessToken: 'second', refreshToken: 'r2' })
   expect(
     (
-      await one.refreshLeases.take(
-        { ...(await opened(one)), record: { ...(await opened(one)).record, tokensVersion: 1 } },
-        cookie,
-      )
+      await one.refreshLeases.take({
+        ...(await opened(one)),
+        record: { ...(await opened(one)).record, tokensVersion: 1 },
+      })
     ).kind,
   ).toBe('superseded')
 })
@@ -107,9 +107,9 @@ test('RT1 peers 1: a refresh that was refused because another had redeemed the t
     providers: new Map([['corp', provider.client]]),
   })
   const refreshing = refresh(await opened(one), cookie)
-  await expect.poll(async () => (await other.refreshLeases.take(await opened(other), cookie)).kind).toBe('taken')
+  await expect.poll(async () => (await other.refreshLeases.take(await opened(other))).kind).toBe('taken')
   clock.advance(leaseLifetime)
-  const next = await leaseOf(other, await opened(other), cookie)
+  const next = await leaseOf(other, await opened(other))
   await next.renew({ ...tokens, accessToken: 'second', refreshToken: 'r2' })
   provider.answer({ kind: 'login-required', cause: 'invalid_grant' })
   expect(await refreshing).toMatchObject({ kind: 'refreshed', session: { tokens: { accessToken: 'second' } } })
@@ -118,7 +118,7 @@ test('RT1 peers 1: a refresh that was refused because another had redeemed the t
 
 test('RT1 new tokens are sealed even when the cookie they were asked for with is superseded, and past its grace, by then', async () => {
   const { clock, one, cookie, opened } = await twoProcesses()
-  const lease = await leaseOf(one, await opened(one), cookie)
+  const lease = await leaseOf(one, await opened(one))
   let newest = cookie
   for (let turn = 0; turn < 2; turn++) {
     clock.advance(900_000)
@@ -138,7 +138,7 @@ test('RT1 who waited for the refresh of another process until its cookie was pas
   rotated?.delivered()
   await new Promise(setImmediate)
   clock.advance(10_000)
-  const holder = await leaseOf(other, await opened(other), cookie)
+  const holder = await leaseOf(other, await opened(other))
   const sleep = async () => {
     clock.advance(25_000)
     await holder.renew({ ...tokens, accessToken: 'second' })

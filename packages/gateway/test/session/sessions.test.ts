@@ -43,8 +43,8 @@ function world(
   return { clock, ring, store, events, faults, sessions: open(), another: open }
 }
 
-async function leaseOf(sessions: Sessions, session: LiveSession, cookie: string): Promise<Lease> {
-  const lease = await sessions.refreshLeases.take(session, cookie)
+async function leaseOf(sessions: Sessions, session: LiveSession): Promise<Lease> {
+  const lease = await sessions.refreshLeases.take(session)
   if (lease.kind !== 'granted') throw new Error(lease.kind)
   return lease
 }
@@ -132,7 +132,7 @@ test('LO8 a write that was on its way when the session ended does not bring it b
   const cookie = await sessions.create(ada, tokens)
   const opened = await sessions.open(cookie)
   if (opened.kind !== 'live') throw new Error(opened.kind)
-  const lease = await leaseOf(sessions, opened.session, cookie)
+  const lease = await leaseOf(sessions, opened.session)
   let release = () => {}
   hold = new Promise((resolve) => {
     release = resolve
@@ -220,7 +220,7 @@ test('a secret that was proved for one value of the cookie is worth nothing unde
   expect(await sessions.open(first.replace('.1.', '.2.'))).toEqual({ kind: 'unknown' })
   expect(await sessions.open(second.replace('.2.', '.1.'))).toEqual({ kind: 'unknown' })
   // New tokens written with the first value, while the second is the newest: the first stays the superseded one.
-  const lease = await leaseOf(sessions, opened.session, first)
+  const lease = await leaseOf(sessions, opened.session)
   await lease.renew({ ...tokens, accessToken: 'fresh' })
   expect(await sessions.open(second)).toMatchObject({ kind: 'live', session: { tokens: { accessToken: 'fresh' } } })
   clock.advance(minute)
