@@ -74,7 +74,8 @@ export function createServices(parts: ServiceParts): Services {
   const sameSessions =
     before !== undefined &&
     isDeepStrictEqual(before.config.session, config.session) &&
-    isDeepStrictEqual(before.config.roles, config.roles)
+    isDeepStrictEqual(before.config.roles, config.roles) &&
+    before.config.rolesMatch === config.rolesMatch
   const sessions = sameSessions
     ? before.sessions
     : openSessions(config, { ...parts, log, ring, revocation, roleCredentials })
@@ -125,14 +126,14 @@ export function createServices(parts: ServiceParts): Services {
  * the one before it otherwise, and that one its own.
  */
 function openSessions(
-  { roles, session: timeouts }: Config,
+  { roles, rolesMatch, session: timeouts }: Config,
   parts: Pick<ServiceParts, 'store' | 'now' | 'onEndedUnopened'> &
     Pick<Services, 'log' | 'ring' | 'revocation' | 'roleCredentials'>,
 ): Sessions {
   const { store, now, onEndedUnopened, log, ring, revocation, roleCredentials } = parts
   return createSessions({
     ...{ store, ring, timeouts, now, onEndedUnopened },
-    rolesOf: (attributes) => rolesOf(roles, attributes),
+    rolesOf: (attributes) => rolesOf({ roles, rolesMatch }, attributes),
     onEvent: (event) => report(log, event),
     onEnded(session, reason) {
       roleCredentials.forget(session.id)

@@ -1,11 +1,12 @@
 import { type AwsApi, startAwsApi } from '../../gateway/src/demo/cognito/aws-api.ts'
 import { type AwsCredentialStore, createAwsCredentials } from '../../gateway/src/demo/cognito/aws-credentials.ts'
+import { groupsFromAttribute } from '../../gateway/src/demo/cognito/groups-trigger.ts'
 import {
   type IdentityPool,
   type IdentityPoolOptions,
   startIdentityPool,
 } from '../../gateway/src/demo/cognito/identity-pool.ts'
-import type { PoolClient, PoolGroup, PoolUser } from '../../gateway/src/demo/cognito/pool-settings.ts'
+import type { PoolClient, PoolGroup } from '../../gateway/src/demo/cognito/pool-settings.ts'
 import { type Sts, startSts } from '../../gateway/src/demo/cognito/sts.ts'
 import { startUserPool, type UserPool, type UserPoolOptions } from '../../gateway/src/demo/cognito/user-pool.ts'
 import { startTestProvider } from './provider.ts'
@@ -91,13 +92,6 @@ const poolGroups: readonly PoolGroup[] = [
   { name: 'users', precedence: 10, roleArn: roleArn('users') },
   { name: 'nonadmin', precedence: 20 },
 ]
-
-/** What the usual trigger does with groups that came as one flattened string: it takes them apart again. */
-export function groupsFromAttribute(user: PoolUser): string[] {
-  const text = user.attributes.get('custom:groups') ?? ''
-  const names = text.replace(/^\[|\]$/g, '').split(/,\s*/)
-  return [...user.groups, ...names.filter((name) => name !== '')]
-}
 
 /** Everything of AWS that a story needs, in this process: a pool that federates to two real OpenID providers. */
 export async function startCognito(options: CognitoOptions): Promise<CognitoParts> {

@@ -1,13 +1,23 @@
 /**
  * Calls this origin. The session cookie travels by itself; `X-CSRF: 1` says that a script of this very page is asking,
  * because no other site can send that header here.
+ * @param {{ method?: string, json?: unknown, text?: string }} [options] `json` or `text`: the body
  * @returns {Promise<{ ok: boolean, status: number, body: any }>} `body` is parsed JSON: the answer, or the problem (RFC 9457)
  */
-export async function call(path, { method = 'GET' } = {}) {
+export async function call(path, { method = 'GET', json, text } = {}) {
   try {
-    const response = await fetch(path, { method, headers: { 'X-CSRF': '1', Accept: 'application/json' } })
+    const type = json === undefined ? 'text/plain' : 'application/json'
+    const content = json === undefined ? text : JSON.stringify(json)
+    const headers = {
+      'X-CSRF': '1',
+      Accept: 'application/json',
+      ...(content !== undefined && { 'Content-Type': type }),
+    }
+    const response = await fetch(path, { method, headers, body: content })
     const body = await parse(response)
-    if (response.status === 401) dispatchEvent(new CustomEvent('signed-out', { detail: body }))
+    // A step-up is asked of somebody who is signed in: the caller knows what for.
+    if (response.status === 401 && body?.code !== 'step_up_required')
+      dispatchEvent(new CustomEvent('signed-out', { detail: body }))
     return { ok: response.ok, status: response.status, body }
   } catch {
     return { ok: false, status: 0, body: { title: 'No answer', hint: 'Is the demo still running?' } }

@@ -35,14 +35,15 @@ export function describe({ ok, status, body }) {
   )
 }
 
-function refusal(status, body) {
+/** A problem (RFC 9457), or an API's own error. */
+export function refusal(status, body) {
   const title = { 401: 'Sign-in required', 403: 'Not for you, and that is correct' }[status] ?? body?.title ?? 'Refused'
   const code = body?.code ? el('code', {}, body.code) : undefined
   return el(
     'div',
     {},
     el('p.status.warn', {}, status ? `${status} · ${title}` : title),
-    el('p.aside', {}, code, code && ' ', body?.hint ?? body?.detail ?? ''),
+    el('p.aside', {}, code, code && ' ', body?.hint ?? body?.detail ?? body?.message ?? ''),
   )
 }
 

@@ -15,9 +15,13 @@ export async function extendSession() {
   return ok && body.authenticated ? body : undefined
 }
 
-/** Sign-in is a navigation of the whole window, never a fetch. */
-export function signIn(returnTo = '/') {
-  location.assign(`/auth/login?return_to=${encodeURIComponent(returnTo)}`)
+/**
+ * Sign-in is a navigation of the whole window, never a fetch.
+ * @param {string} [idp] the identity provider behind the provider, where there are several
+ */
+export function signIn(returnTo = '/', idp) {
+  const at = idp === undefined ? '' : `&idp=${encodeURIComponent(idp)}`
+  location.assign(`/auth/login?return_to=${encodeURIComponent(returnTo)}${at}`)
 }
 
 /** Ends the session here, then lets the window visit the provider, which ends its own. */

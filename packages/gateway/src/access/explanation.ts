@@ -2,8 +2,10 @@ import type { Config, CredentialConfig, Demand, RouteConfig } from '../config/sc
 import type { Rate } from '../limits/buckets.ts'
 import { isSafe } from '../protocol/csrf.ts'
 import { readTarget } from '../protocol/target.ts'
+import type { JsonObject } from '../session/json.ts'
 import type { SessionRecord } from '../session/record.ts'
 import { createPolicy } from './policy.ts'
+import { rolesOf } from './roles.ts'
 import { createRouteMap } from './route-map.ts'
 import { createTrespasses } from './trespass.ts'
 
@@ -29,10 +31,12 @@ export interface Asked {
   readonly url: string
   /** Of the one who asks; what else a route demands stays open. */
   readonly roles?: readonly string[] | undefined
+  /** Their claims, from which the roles follow; and groups and claims that a route demands are known as well. */
+  readonly claims?: JsonObject | undefined
 }
 
 /** Which route and rule a request meets, and what would happen to it: by the same parts as the guard's own decision. */
-export function explainRequest(config: Config, { method, url, roles }: Asked): Explanation {
+export function explainRequest(config: Config, { method, url, roles, claims }: Asked): Explanation {
   const steps: ExplainedStep[] = []
   const say = (check: ExplainedStep['check'], says: string) => void steps.push({ check, says })
   const target = readTarget(url)
@@ -84,7 +88,11 @@ export function explainRequest(config: Config, { method, url, roles }: Asked): E
       : 'needed: a navigation without one goes to sign-in, a script gets 401 login_required',
   )
   if (rule.limit) say('limit', limitOf(rule.access, rule.limit))
-  const refused = explainAccess(rule, roles, say)
+  const refused = explainAccess(
+    rule,
+    claims === undefined ? roles && { roles } : { roles: rolesOf(config, claims), claims },
+    say,
+  )
   if (refused === undefined) say('then', endOf(rule, path + target.query))
   return end(refused, route)
 }
@@ -111,7 +119,7 @@ function limitOf(access: RouteConfig['access'], { requests, per }: Rate): string
 
 function explainAccess(
   { access }: RouteConfig,
-  roles: readonly string[] | undefined,
+  asker: (Pick<Asked, 'claims'> & Required<Pick<Asked, 'roles'>>) | undefined,
   say: (check: 'access', says: string) => void,
 ): string | undefined {
   if (typeof access !== 'object') {
@@ -126,13 +134,15 @@ function explainAccess(
     for (const demand of demandsOf(one))
       say('access', demand + (one.mode === 'report' ? ' (dry run: only logged)' : dry))
   }
-  if (roles === undefined) return undefined
-  const who = { roles, attributes: {}, scopes: [], authenticatedAt: 0 } as unknown as SessionRecord
-  const objection = createPolicy(rolesOnly(access)).check(who, 0)
+  if (asker === undefined) return undefined
+  const { roles = [], claims } = asker
+  const who = { roles, attributes: claims ?? {}, scopes: [], authenticatedAt: 0 } as unknown as SessionRecord
+  const objection = createPolicy(knownPart(access, claims !== undefined)).check(who, 0)
+  const what = claims === undefined ? 'roles' : 'roles, groups and claims'
   say(
     'access',
     objection === undefined
-      ? `the roles ${roles.join(', ') || '(none)'} meet what is asked of roles`
+      ? `the roles ${roles.join(', ') || '(none)'} meet what is asked of ${what}`
       : `not met: ${reasonOf(objection)}`,
   )
   return objection === undefined ? undefined : 'access_denied'
@@ -142,14 +152,17 @@ function reasonOf(objection: NonNullable<ReturnType<ReturnType<typeof createPoli
   return objection.kind === 'denied' ? objection.reason : 'a step-up'
 }
 
-/** The part of the demands that roles decide; alternatives that ask for more than roles may hold. */
-function rolesOnly(access: Exclude<RouteConfig['access'], string>): RouteConfig['access'] {
-  const onlyRoles = ({ roles }: Demand) => (roles ? { roles } : {})
+/** The part of the demands that roles decide, or claims too; alternatives that ask for more than that may hold. */
+function knownPart(access: Exclude<RouteConfig['access'], string>, withClaims: boolean): RouteConfig['access'] {
+  const onlyKnown = ({ roles, groups, claims }: Demand) => ({
+    ...(roles && { roles }),
+    ...(withClaims && { ...(groups && { groups }), ...(claims && { claims }) }),
+  })
   const { anyOf, allOf, mode } = access
   return {
-    ...onlyRoles(access),
-    ...(anyOf && { anyOf: anyOf.map(onlyRoles) }),
-    ...(allOf && { allOf: allOf.map((one) => ({ ...onlyRoles(one), ...(one.mode && { mode: one.mode }) })) }),
+    ...onlyKnown(access),
+    ...(anyOf && { anyOf: anyOf.map(onlyKnown) }),
+    ...(allOf && { allOf: allOf.map((one) => ({ ...onlyKnown(one), ...(one.mode && { mode: one.mode }) })) }),
     ...(mode && { mode }),
   }
 }

@@ -37,7 +37,7 @@ export async function openStoreAtHand(config: Config, what: string): Promise<Sto
   try {
     const ring = openKeyFile(config.keys.file, now)
     const quiet = () => {}
-    const roles = (attributes: JsonObject) => rolesOf(config.roles, attributes)
+    const roles = (attributes: JsonObject) => rolesOf(config, attributes)
     const parts = { store, ring, timeouts: config.session, now, rolesOf: roles }
     const sessions = createSessions({ ...parts, onEvent: quiet, onFault: quiet })
     return { store, ring, sessions, [Symbol.asyncDispose]: () => store.close() }

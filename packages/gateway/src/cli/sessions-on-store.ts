@@ -9,11 +9,11 @@ export async function openOnStore(config: Config): Promise<SessionsAccess> {
   const all = createAllSessions({ config, now: Date.now, ...opened })
   return {
     async *pages(of) {
-      if (of) return yield (await all.ofUser(of.user, of.iss)).map((one) => describeSession(one, config.session))
+      if (of) return yield (await all.ofUser(of.user, of.iss)).map((one) => describeSession(one, config))
       let cursor: string | undefined
       do {
         const page = await all.page(500, cursor)
-        yield page.sessions.map((one) => describeSession(one, config.session))
+        yield page.sessions.map((one) => describeSession(one, config))
         cursor = page.cursor
       } while (cursor !== undefined)
     },

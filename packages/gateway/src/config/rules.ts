@@ -86,7 +86,7 @@ function reviewHeaders({ headers }: Sections, { sound, problem }: Review): void 
 
 const comparisons = ['equals', 'startsWith', 'contains', 'notEqual'] as const
 
-function reviewRoles({ providers, roles, routes }: Sections, { sound, problem, warn }: Review): void {
+function reviewRoles({ providers, roles, rolesMatch, routes }: Sections, { sound, problem, warn }: Review): void {
   if (!Array.isArray(roles)) return
   roles.forEach((rule: RoleRule, index) => {
     const at: Path = ['roles', index]
@@ -99,6 +99,14 @@ function reviewRoles({ providers, roles, routes }: Sections, { sound, problem, w
       )
     }
   })
+  if (sound([], 'roles', 'rolesMatch') && rolesMatch === 'first') {
+    const conditions = roles.map(({ grant: _, ...condition }) => JSON.stringify(condition, ['claim', ...comparisons]))
+    conditions.forEach((condition, index) => {
+      const before = conditions.indexOf(condition)
+      if (before < index)
+        warn(['roles', index], `grants nothing: roles[${before}] asks the same, and only the first match grants`)
+    })
+  }
   if (sound([], 'providers', 'roles') && Object.values(providers).some((one) => kindOf(one).keepsAttributes)) {
     roles.forEach(({ claim }, index) => {
       if (!claim.startsWith('custom:')) return

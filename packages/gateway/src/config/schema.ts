@@ -172,8 +172,12 @@ function createSections(around: Surroundings) {
       .array(roleRule)
       .default([])
       .describe(
-        "From the provider's claims to the application's roles; every rule that matches grants. Exactly one of `equals`, `startsWith`, `contains`, `notEqual`.",
+        "From the provider's claims to the application's roles, first to last. Exactly one of `equals`, `startsWith`, `contains`, `notEqual`.",
       ),
+    rolesMatch: z
+      .enum(['all', 'first'], { error: 'write all or first' })
+      .default('all')
+      .describe('Which of the rules under `roles` grant: `all` that match, or only the `first` one.'),
     identity: createIdentitySchema()
       .prefault({})
       .describe('The directory of users: everybody who has signed in, kept beside the sessions.'),

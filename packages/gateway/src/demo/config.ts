@@ -99,7 +99,7 @@ export function createDemoConfig(at: DemoAddresses, { data, clientSecret, tls }:
 }
 
 /** The gateway reads its certificate from files, so here they are; made anew at each start. */
-function saveTls(data: string, tls: { cert: string; key: string }): { cert: string; key: string } {
+export function saveTls(data: string, tls: { cert: string; key: string }): { cert: string; key: string } {
   mkdirSync(data, { recursive: true, mode: 0o700 })
   const files = { cert: join(data, 'localhost.crt'), key: join(data, 'localhost.key') }
   writeFileSync(files.cert, tls.cert)

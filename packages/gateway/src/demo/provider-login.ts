@@ -10,6 +10,8 @@ export interface LoginOptions {
   readonly users: readonly DevelopmentUser[]
   /** Origins of the applications: a sign-in form's answer ends there. */
   readonly formTargets: readonly string[]
+  /** The name of the provider that this one stands for. */
+  readonly plays?: string
 }
 
 /** Shows the sign-in page and takes its answer. Anything odd becomes an error page. */
@@ -39,6 +41,7 @@ async function show(provider: Provider, { request, response }: Exchange, options
     users: options.users,
     hint: typeof params.login_hint === 'string' ? params.login_hint : undefined,
     formTargets: options.formTargets,
+    plays: options.plays,
     ...(message === undefined ? {} : { message }),
   })
   send(response, message === undefined ? 200 : 401, page)

@@ -14,8 +14,8 @@ export function escapeHtml(text: string): string {
 }
 
 const style = `
-:root{color-scheme:light dark;--bg:#f3f4f7;--card:#fff;--text:#1b1f2a;--soft:#667085;--line:#e3e6ec;--hover:#f6f7fb;--accent:#4353d9;--note:#fff6dd;--note-text:#6f5200}
-@media (prefers-color-scheme:dark){:root{--bg:#11131a;--card:#1a1d27;--text:#eceef4;--soft:#98a1b3;--line:#2c3140;--hover:#222634;--accent:#98a4ff;--note:#332a10;--note-text:#f2d684}}
+:root{color-scheme:light dark;--bg:#f3f4f7;--card:#fff;--text:#1b1f2a;--soft:#667085;--line:#e3e6ec;--hover:#f6f7fb;--accent:#4353d9;--note:#fff6dd;--note-text:#6f5200;--field:#8a90a0;--alert:#fdebe9;--alert-text:#9c1c18}
+@media (prefers-color-scheme:dark){:root{--bg:#11131a;--card:#1a1d27;--text:#eceef4;--soft:#98a1b3;--line:#2c3140;--hover:#222634;--accent:#98a4ff;--note:#332a10;--note-text:#f2d684;--field:#737c92;--alert:#411e26;--alert-text:#ff9d94}}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--bg);color:var(--text);font:16px/1.5 system-ui,sans-serif}
 main{width:100%;max-width:26rem;background:var(--card);border:1px solid var(--line);border-radius:16px;padding:32px;box-shadow:0 12px 40px rgb(0 0 0/.08)}
@@ -34,7 +34,10 @@ button:focus-visible,input:focus-visible{outline:2px solid var(--accent);outline
 .who,.more{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .who{font-weight:600}
 .more{color:var(--soft);font-size:.8125rem}
-.password{width:100%;margin-top:6px;padding:9px 12px;font:inherit;color:inherit;background:none;border:1px solid var(--line);border-radius:10px}
+.password{width:100%;margin-top:6px;padding:9px 12px;font:inherit;font-weight:400;font-size:1rem;color:inherit;background:none;border:1px solid var(--field);border-radius:10px}
+.field{display:block;margin:0 0 14px;font-size:.875rem;font-weight:600}
+.or{display:flex;align-items:center;gap:12px;margin:0 0 16px;font-size:.875rem}.or::before,.or::after{content:'';flex:1;border-top:1px solid var(--line)}
+.alert{margin:0 0 16px;padding:8px 12px;border-radius:8px;background:var(--alert);color:var(--alert-text);font-size:.9375rem}
 .plain{border:0;background:none;padding:0;color:var(--soft);text-decoration:underline}
 .main{padding:10px 18px;border:0;border-radius:10px;background:var(--accent);color:var(--card);font-weight:600;margin-right:16px}
 dl{margin:0;font-size:.875rem}dt{color:var(--soft)}dd{margin:0 0 12px;overflow-wrap:anywhere}
@@ -50,9 +53,13 @@ interface Options {
   /** Origins to which a form's answer may redirect: Chromium applies form-action to redirects too. */
   readonly formTargets?: readonly string[]
   readonly script?: string
+  /** The name of the real provider for which this page stands. */
+  readonly plays?: string | undefined
 }
 
-export function developmentPage(title: string, body: string, { formTargets = [], script }: Options = {}): Page {
+export function developmentPage(title: string, body: string, options: Options = {}): Page {
+  const { formTargets = [], script, plays } = options
+  const note = plays === undefined ? 'Development provider: for' : `This plays ${escapeHtml(plays)}: for`
   const scriptTag = script === undefined ? '' : `<script>${script}</script>`
   return {
     html: `<!doctype html>
@@ -66,7 +73,7 @@ export function developmentPage(title: string, body: string, { formTargets = [],
 ${scriptTag}
 </head>
 <body><main>
-<div class="note" role="note">Development provider: for trying things out, with sample users. Not for production.</div>
+<div class="note" role="note">${note} trying things out, with sample users. Not for production.</div>
 ${body}
 </main></body>
 </html>`,
@@ -91,6 +98,7 @@ export interface LoginPageInput {
   /** login_hint: the sub or e-mail address of the user that the application expects. */
   readonly hint?: string | undefined
   readonly formTargets: readonly string[]
+  readonly plays?: string | undefined
   /** Shown when the last attempt failed. */
   readonly message?: string
 }
@@ -100,16 +108,16 @@ export function loginPage(input: LoginPageInput): Page {
   const hinted = (user: DevelopmentUser) => input.hint === user.sub || input.hint === user.email
   const users = [...input.users].sort((a, b) => Number(hinted(b)) - Number(hinted(a)))
   const rows = users.map((user) => userRow(user, input.action, hinted(user))).join('\n')
-  const message = input.message === undefined ? '' : `<p role="alert">${escapeHtml(input.message)}</p>`
+  const message = input.message === undefined ? '' : `<p class="alert" role="alert">${escapeHtml(input.message)}</p>`
   return developmentPage(
-    'Sign in',
-    `<h1>Sign in as</h1>
+    input.plays === undefined ? 'Sign in' : `Sign in · ${input.plays}`,
+    `<h1>Sign in${input.plays === undefined ? '' : ` with ${escapeHtml(input.plays)}`} as</h1>
 <p>to continue to <strong>${escapeHtml(input.application)}</strong></p>
 ${message}<ul>
 ${rows}
 </ul>
 <form method="post" action="${escapeHtml(input.action)}"><button class="plain" name="cancel" value="1">Cancel</button></form>`,
-    { formTargets: input.formTargets },
+    { formTargets: input.formTargets, plays: input.plays },
   )
 }
 

@@ -12,6 +12,8 @@ import { createProviderStorage } from './provider-storage.ts'
 export interface DevelopmentProviderOptions extends ProviderInput {
   /** The host in the issuer. It listens on loopback only. Take another than the application's, to have two sites. */
   readonly issuerHost?: '127.0.0.1' | 'localhost'
+  /** The name of the provider that it stands for, for its sign-in page. */
+  readonly plays?: string
   /** 0, the default: any free port. */
   readonly port?: number
   /** PEM certificate and key, and whether clients are asked for theirs; without them plain HTTP. */
@@ -55,7 +57,8 @@ export async function startDevelopmentProvider(options: DevelopmentProviderOptio
     cookieSuffix: String(port),
     dpopNonceSecret: randomBytes(32),
   }
-  const loginOptions = { users: options.users, formTargets: formTargets(options.clients) }
+  const { users, clients, plays } = options
+  const loginOptions = { users, formTargets: formTargets(clients), ...(plays !== undefined && { plays }) }
 
   function assemble(jwks: JWKS): Provider {
     const policy = interactionPolicy.base()

@@ -174,7 +174,7 @@ export function createCallback(services: Services) {
     if (login.stepUp) checkStepUp(login.stepUp, provider.config.issuer, signedIn)
     const subject = { iss: provider.config.issuer, sub: signedIn.sub }
     const { claims, lack } = await provider.wholeGroups(signedIn)
-    const roles = rolesOf(config.roles, claims)
+    const roles = rolesOf(config, claims)
     // Before any session makes room: somebody who is disabled must not end one.
     const user = await directory.signIn(provider, { subject, claims, roles, email: signedIn.email })
     if (lack !== undefined) {

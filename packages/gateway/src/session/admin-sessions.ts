@@ -12,7 +12,7 @@ import type { ListedSession } from './sessions.ts'
 
 interface Parts {
   readonly all: AllSessions
-  readonly config: Pick<Config, 'session'>
+  readonly config: Pick<Config, 'session' | 'roles' | 'rolesMatch'>
   readonly log: EventLog
   readonly ring: KeyRing
 }
@@ -34,7 +34,7 @@ export function createAdminSessions({ all, config, log, ring }: Parts) {
         : pageOf(await guarded(() => all.ofUser(given.user as string, given.iss)), limit, cursor)
     note(request, { action: 'sessions.list', ...given, cursor: undefined, shown: page.sessions.length })
     return json(200, {
-      sessions: page.sessions.map((session) => describeSession(session, config.session)),
+      sessions: page.sessions.map((session) => describeSession(session, config)),
       ...(page.cursor !== undefined && { cursor: cursors.seal(page.cursor) }),
     })
   }

@@ -1,3 +1,4 @@
+import { rulesByRole } from '../access/roles.ts'
 import type { Config } from '../config/schema.ts'
 import { createHandles } from './handle.ts'
 import type { KeyRing } from './key-ring.ts'
@@ -104,7 +105,10 @@ export function createAllSessions({ config, now, ring, sessions, store }: AllSes
 }
 
 /** As operators see a session: who, since when, from where. Never its id, and nothing that opens it. */
-export function describeSession({ handle, record }: ListedSession, timeouts: Config['session']) {
+export function describeSession(
+  { handle, record }: ListedSession,
+  { roles, rolesMatch, session: timeouts }: Pick<Config, 'roles' | 'rolesMatch' | 'session'>,
+) {
   const iso = (time: number) => new Date(time).toISOString()
   return {
     id: handle,
@@ -112,6 +116,8 @@ export function describeSession({ handle, record }: ListedSession, timeouts: Con
     iss: record.subject.iss,
     provider: record.provider,
     roles: record.roles,
+    // The places of the rules, not what they found: the claims are nobody's to read here.
+    ...(record.attributes && { rolesFrom: rulesByRole({ roles, rolesMatch }, record.attributes) }),
     createdAt: iso(record.createdAt),
     authTime: iso(record.authenticatedAt),
     lastSeenAt: iso(record.lastSeenAt),

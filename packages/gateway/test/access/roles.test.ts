@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { rolesOf } from '../../src/access/roles.ts'
+import { rolesOf as mapped } from '../../src/access/roles.ts'
 
 const rule = (test: object, ...grant: string[]) => ({ claim: 'groups', grant, ...test }) as never
+const rolesOf = (roles: never[], claims: object) => mapped({ roles, rolesMatch: 'all' }, claims as never)
 
 test('roles: every matching rule grants, each role once, in the order of the rules', () => {
   const rules = [
@@ -47,4 +48,19 @@ test('claims of odd shapes grant nothing by accident', () => {
   expect(rolesOf(rules, { groups: { a: 1 } })).toEqual([])
   expect(rolesOf(rules, { groups: null })).toEqual([])
   expect(rolesOf(rules, { groups: [1, null, { a: 1 }] })).toEqual([])
+})
+
+test('rolesMatch: first: the first rule that matches grants, whatever stands below it', () => {
+  const roles = [
+    rule({ equals: 'suspended' }, 'nobody'),
+    rule({ equals: 'ops' }, 'operator', 'viewer'),
+    rule({ startsWith: 'o' }, 'other'),
+    rule({ notEqual: 'guest' }, 'viewer'),
+  ]
+  const first = (groups: string[]) => mapped({ roles, rolesMatch: 'first' }, { groups })
+  expect(first(['ops', 'suspended'])).toEqual(['nobody'])
+  expect(first(['ops'])).toEqual(['operator', 'viewer'])
+  expect(first(['staff'])).toEqual(['viewer'])
+  expect(first([])).toEqual([])
+  expect(rolesOf(roles, { groups: ['ops', 'suspended'] })).toEqual(['nobody', 'operator', 'viewer', 'other'])
 })

@@ -223,3 +223,24 @@ describe('warnings: it works, and deserves a look', () => {
     ])
   })
 })
+
+describe('rolesMatch', () => {
+  const roles = [
+    { claim: 'groups', equals: 'ops', grant: ['a'] },
+    { claim: 'groups', equals: 'dev', grant: ['b'] },
+    { equals: 'ops', claim: 'groups', grant: ['c'] },
+  ]
+
+  test('all unless said otherwise; nothing else is known', () => {
+    expect(configOf(minimal).rolesMatch).toBe('all')
+    expect(configOf(variant({ rolesMatch: 'first' })).rolesMatch).toBe('first')
+    expect(complaints({ rolesMatch: 'any' })).toEqual(['rolesMatch: write all or first'])
+  })
+
+  test('first: a rule that asks what one above it asks never grants', () => {
+    expect(warningsOf(variant({ roles, rolesMatch: 'first' })).map((line) => line.replace(/^[^ ]+ /, ''))).toEqual([
+      'roles[2]: grants nothing: roles[0] asks the same, and only the first match grants',
+    ])
+    expect(warningsOf(variant({ roles }))).toEqual([])
+  })
+})

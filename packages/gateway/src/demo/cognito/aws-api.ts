@@ -14,6 +14,8 @@ export interface AwsApiOptions {
   readonly credentials: AwsCredentialStore
   /** Origins whose scripts may send presigned requests, as a bucket's CORS rules say. */
   readonly corsOrigins?: readonly string[]
+  /** What is answered to a good signature; without it, who called and all that was received. */
+  readonly respond?: (call: AcceptedCall) => Reply
   readonly port?: number
   readonly now?: () => number
 }
@@ -54,8 +56,10 @@ export async function startAwsApi(options: AwsApiOptions): Promise<AwsApi> {
     try {
       const { roleArn, identityId, tags } = verifySigV4(call, { service, region, credentials, now })
       const { method, target, rawHeaders, body } = call
-      accepted.push({ method, target, rawHeaders, body, roleArn, identityId })
+      const good = { method, target, rawHeaders, body, roleArn, identityId }
+      accepted.push(good)
       if (service === 's3' && method === 'PUT') objects.set(call.url.pathname, body)
+      if (options.respond) return options.respond(good)
       const echo = { method, target, headers: call.headers, bodyBytes: body.length, bodySha256: sha256(body) }
       return jsonReply({ service, roleArn, identityId, tags, received: echo }, 200, 'application/json')
     } catch (error) {

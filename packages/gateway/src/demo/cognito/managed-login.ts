@@ -22,17 +22,18 @@ export function managedLoginPage(input: ManagedLoginInput): Page {
     .join('')
   const buttons = providers.map(
     (name) => `<li><form method="get" action="/oauth2/authorize">${hidden}
-<button class="user" name="identity_provider" value="${escapeHtml(name)}"><span class="who">${escapeHtml(name)}</span></button></form></li>`,
+<button class="user" name="identity_provider" value="${escapeHtml(name)}"><span class="who">Continue with ${escapeHtml(name)}</span></button></form></li>`,
   )
   const form = `<form method="post" action="/login?${escapeHtml(parameters.toString())}">
-<input class="password" name="username" placeholder="Username" aria-label="Username" autocomplete="username" value="${escapeHtml(hint)}" required>
-<input class="password" type="password" name="password" placeholder="Password" aria-label="Password" autocomplete="current-password" required>
-<p></p><button class="main" name="signIn" value="signIn">Sign in</button></form>`
-  const body = `<h1>Sign in</h1><p>to a user pool that plays Amazon Cognito</p>
-${message === undefined ? '' : `<p role="alert">${escapeHtml(message)}</p>`}
+<label class="field">Username <input class="password" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" value="${escapeHtml(hint)}" required></label>
+<label class="field">Password <input class="password" type="password" name="password" autocomplete="current-password" required></label>
+<button class="main" name="signIn" value="signIn">Sign in</button></form>`
+  const or = native && buttons.length > 0 ? '<p class="or">or as a user of the pool itself</p>' : ''
+  const body = `<h1>Sign in</h1><p>to continue to the application</p>
+${message === undefined ? '' : `<p class="alert" role="alert">${escapeHtml(message)}</p>`}
 ${buttons.length === 0 ? '' : `<ul>${buttons.join('\n')}</ul>`}
-${native ? form : ''}`
-  return developmentPage('Sign in', body, { formTargets })
+${or}${native ? form : ''}`
+  return developmentPage('Sign in · Amazon Cognito', body, { formTargets, plays: 'Amazon Cognito' })
 }
 
 export function pageReply({ html, csp }: Page, status = 200): Reply {
