@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { formsOf } from '../../../testkit/src/canaries.ts'
@@ -57,6 +59,41 @@ test('PX7 a sign-out at one process: at the other nothing is signed from then on
   const signed = api.received.length
   expect((await browser.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
   expect((await there.fetch('/prod/me')).status).toBe(401)
+  expect(api.received.length).toBe(signed)
+})
+
+test('PX7 a sign-out at one process while the body comes at the other: it is not signed any more', async () => {
+  await using given = await createAwsWorld({ store: 'lmdb' })
+  await using process = await startSecondProcess(given.world)
+  const { browser } = await given.signIn({ query: '&idp=Okta' })
+  expect((await browser.fetch('/prod/me')).status).toBe(200)
+  const api = given.cognito.aws('execute-api')
+  const signed = api.received.length
+  const { host } = new URL(given.world.origin)
+  const { port } = new URL(process.url)
+  const cookie = browser
+    .cookies()
+    .map((one) => one.cookieString())
+    .join('; ')
+  const headers = {
+    host,
+    origin: given.world.origin,
+    cookie,
+    'x-csrf': '1',
+    'content-length': '4',
+    expect: '100-continue',
+  }
+  const sent = httpRequest({ host: '127.0.0.1', port, path: '/prod/me', method: 'POST', headers, agent: false })
+  const refused = once(sent, 'response').then(() => Promise.reject(new Error('refused before its body came')))
+  sent.flushHeaders()
+  // The gateway has let it in, and waits for its body.
+  await Promise.race([once(sent, 'continue'), refused])
+  refused.catch(() => {})
+  expect((await browser.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
+  sent.end('body')
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+  answer.resume()
+  expect(answer.statusCode).toBe(401)
   expect(api.received.length).toBe(signed)
 })
 
