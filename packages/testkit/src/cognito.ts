@@ -9,6 +9,7 @@ import {
 import type { PoolClient, PoolGroup } from '../../gateway/src/demo/cognito/pool-settings.ts'
 import { type Sts, startSts } from '../../gateway/src/demo/cognito/sts.ts'
 import { startUserPool, type UserPool, type UserPoolOptions } from '../../gateway/src/demo/cognito/user-pool.ts'
+import { keyPairFromStock } from './key-stock.ts'
 import { startTestProvider } from './provider.ts'
 import type { ProviderUser, TestProvider } from './provider-api.ts'
 
@@ -97,6 +98,7 @@ const poolGroups: readonly PoolGroup[] = [
 export async function startCognito(options: CognitoOptions): Promise<CognitoParts> {
   const { origin, provider = 'aws', now = Date.now, host = 'localhost' } = options
   const pool = await startUserPool({
+    newKeyPair: keyPairFromStock,
     groups: poolGroups,
     users: [nina()],
     customAttributes: ['custom:groups', 'custom:department'],
@@ -142,6 +144,7 @@ export async function startCognito(options: CognitoOptions): Promise<CognitoPart
 
   const credentials = createAwsCredentials({ now })
   const identityPool = await startIdentityPool({
+    newKeyPair: keyPairFromStock,
     clientIds: [poolClient.clientId],
     roles: awsRoles,
     authenticatedRole: roleArn('authenticated'),

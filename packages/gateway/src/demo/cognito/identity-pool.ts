@@ -3,7 +3,7 @@ import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, jwtVerify } fro
 import type { AwsCredentialStore } from './aws-credentials.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { AwsError, jsonError, jsonOperation } from './json-error.ts'
-import { createPoolKeys, type PoolKeys } from './pool-keys.ts'
+import { createPoolKeys, type NewKeyPair, type PoolKeys } from './pool-keys.ts'
 import { chooseRole, maxRules, type RoleMapping } from './role-mapping.ts'
 import { startService } from './service.ts'
 import type { UserPool } from './user-pool.ts'
@@ -33,6 +33,8 @@ export interface IdentityPoolOptions {
   readonly identityPoolId?: string
   readonly port?: number
   readonly now?: () => number
+  /** Fresh ones unless told. */
+  readonly newKeyPair?: NewKeyPair
 }
 
 export interface IdentityPool extends AsyncDisposable {
@@ -61,7 +63,7 @@ export async function startIdentityPool(options: IdentityPoolOptions): Promise<I
   const id = options.identityPoolId ?? `${region}:${randomUUID()}`
   const faults = createFaults()
   const now = () => (options.now?.() ?? Date.now()) + faults.skew
-  const keys = await createPoolKeys()
+  const keys = await createPoolKeys(options.newKeyPair)
   const identities = new Map<string, string>()
   let mapping: RoleMapping | undefined
   mapRoles(options.roleMapping)

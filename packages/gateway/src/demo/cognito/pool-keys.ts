@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+import {
+  type CryptoKey,
+  exportJWK,
+  type GenerateKeyPairResult,
+  generateKeyPair,
+  type JWK,
+  type JWTPayload,
+  SignJWT,
+} from 'jose'
 
 interface SigningKey {
   readonly kid: string
@@ -9,8 +17,12 @@ interface SigningKey {
 
 export type PoolKeys = Awaited<ReturnType<typeof createPoolKeys>>
 
+/** Where key pairs for RS256 come from: each is used in one place at a time. */
+export type NewKeyPair = () => Promise<GenerateKeyPairResult>
+
 /** RS256 signing keys: the first signs, all are published. The real pool publishes two, one for each kind of token. */
-export async function createPoolKeys() {
+export async function createPoolKeys(newKeyPair: NewKeyPair = () => generateKeyPair('RS256')) {
+  const newKey = async () => named(await newKeyPair())
   let keys: SigningKey[] = [await newKey(), await newKey()]
   return {
     jwks: () => ({ keys: keys.map((key) => key.publicJwk) }),
@@ -26,8 +38,7 @@ export async function createPoolKeys() {
   }
 }
 
-async function newKey(): Promise<SigningKey> {
-  const { privateKey, publicKey } = await generateKeyPair('RS256')
+async function named({ privateKey, publicKey }: GenerateKeyPairResult): Promise<SigningKey> {
   const kid = randomUUID()
   const { kty, n, e } = await exportJWK(publicKey)
   return { kid, privateKey, publicJwk: { kty, n, e, alg: 'RS256', use: 'sig', kid } as JWK }

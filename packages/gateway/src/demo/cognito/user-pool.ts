@@ -4,7 +4,7 @@ import { createAccessCheck } from './pool-access.ts'
 import { createPoolApi } from './pool-api.ts'
 import { createDomain } from './pool-domain.ts'
 import { createPoolGrants } from './pool-grants.ts'
-import { createPoolKeys } from './pool-keys.ts'
+import { createPoolKeys, type NewKeyPair } from './pool-keys.ts'
 import {
   defaultLifetimes,
   type PoolClient,
@@ -35,6 +35,8 @@ export interface UserPoolOptions {
   readonly ports?: { readonly api?: number; readonly domain?: number }
   /** Milliseconds since the epoch. */
   readonly now?: () => number
+  /** Fresh ones unless told. */
+  readonly newKeyPair?: NewKeyPair
 }
 
 export interface UserPool extends AsyncDisposable {
@@ -79,7 +81,7 @@ export async function startUserPool(options: UserPoolOptions): Promise<UserPool>
   // The token clock is the domain host's: its skew shows in the tokens.
   const now = () => realNow() + domainFaults.skew
   const lifetimes = { ...defaultLifetimes, ...options.lifetimes }
-  const keys = await createPoolKeys()
+  const keys = await createPoolKeys(options.newKeyPair)
   const users = createPoolUsers({ userPoolId, groups, now, preTokenGeneration: options.preTokenGeneration })
   for (const user of options.users ?? []) users.addNative(user)
   const grants = createPoolGrants({ now, lifetimes })
