@@ -50,12 +50,7 @@ async function openDesk({ user, roles, ...times }) {
   $('#extend').onclick = ({ target }) => busy(target, async () => refresh(await extendSession()))
   $('#sign-out').onclick = ({ target }) => busy(target, signOut)
   startCalls(() => readSession().then(refresh))
-  const current = await showSessions()
-  if (current)
-    $('[data-ticket]').textContent = current.id
-      .replace(/[^a-z0-9]/gi, '')
-      .slice(0, 4)
-      .toUpperCase()
+  await showSessions()
   if (demo?.before) startPanel(demo)
   document.getElementById(location.hash.slice(1))?.scrollIntoView()
 }

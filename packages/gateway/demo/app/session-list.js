@@ -1,14 +1,22 @@
-/** The person's own sessions, each of which can be ended from here. */
+/** The person's own sessions, each of which can be ended from here; the current one names the claim ticket. */
 
 import { endSession, listSessions, signOut } from './session.js'
 import { $, ago, busy, el } from './ui.js'
 
-/** @returns the current one */
 export async function showSessions() {
   const sessions = await listSessions()
   const byAge = sessions.toSorted((a, b) => b.current - a.current || b.lastSeenAt.localeCompare(a.lastSeenAt))
   $('#session-list').replaceChildren(...byAge.map(item))
-  return sessions.find(({ current }) => current)
+  const current = sessions.find((session) => session.current)
+  if (current) $('[data-ticket]').textContent = ticketOf(current)
+}
+
+/** Four characters to recognise it by. */
+function ticketOf({ id }) {
+  return id
+    .replace(/[^a-z0-9]/gi, '')
+    .slice(0, 4)
+    .toUpperCase()
 }
 
 function item({ id, current, createdAt, lastSeenAt, device, address, place }) {

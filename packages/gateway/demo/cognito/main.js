@@ -58,12 +58,7 @@ async function openDesk({ user, roles, ...times }) {
   startCalls({ onRole: trace.showRole, afterCall: () => readSession().then(refresh) })
   startAccount(user, times)
   startSearch()
-  const current = await showSessions()
-  if (current)
-    $('[data-ticket]').textContent = current.id
-      .replace(/[^a-z0-9]/gi, '')
-      .slice(0, 4)
-      .toUpperCase()
+  await showSessions()
   document.getElementById(location.hash.slice(1))?.scrollIntoView()
 }
 

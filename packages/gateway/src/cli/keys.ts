@@ -1,10 +1,9 @@
 import { resolve } from 'node:path'
-import { loadConfig } from '../config/load.ts'
-import { formatProblem } from '../config/problem.ts'
 import { createKeyFile, newRingKey, readKeyFile } from '../session/key-file.ts'
 import type { RingKey } from '../session/key-ring.ts'
 import { retirable, rotateKeyFile } from '../session/key-rotation.ts'
 import { signingSchedule } from '../session/signing-schedule.ts'
+import { readConfig } from './config-file.ts'
 import { configOption, exit, type Io, jsonOption, readOptions } from './options.ts'
 
 export const command = {
@@ -54,10 +53,8 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
 }
 
 function ringOf(given: string, io: Io): Ring | undefined {
-  const loaded = loadConfig(resolve(io.cwd, given), { env: io.env })
-  if (loaded.config) return { file: loaded.config.keys.file, absolute: loaded.config.session.absolute }
-  for (const problem of loaded.problems) io.stderr.write(`${formatProblem({ ...problem, file: given })}\n`)
-  return undefined
+  const config = readConfig(given, io)
+  return config && { file: config.keys.file, absolute: config.session.absolute }
 }
 
 interface Outcome {

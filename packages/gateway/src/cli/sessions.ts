@@ -1,12 +1,10 @@
-import { resolve } from 'node:path'
-import { loadConfig } from '../config/load.ts'
-import { formatProblem } from '../config/problem.ts'
 import type { Selection } from '../session/all-sessions.ts'
+import { readConfig } from './config-file.ts'
+import { writeListing } from './listing.ts'
 import { configOption, exit, type Io, jsonOption, readOptions } from './options.ts'
 import { openOnStore } from './sessions-on-store.ts'
 import { openOverAdmin, type SessionsAccess } from './sessions-over-admin.ts'
 import { sessionColumns } from './sessions-table.ts'
-import { createTable } from './table.ts'
 
 export const command = {
   name: 'sessions',
@@ -32,15 +30,14 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     io.stderr.write(`coatcheck sessions: ${chosen.wrong}; see coatcheck sessions --help\n`)
     return exit.usage
   }
-  const loaded = loadConfig(resolve(io.cwd, values.config), { env: io.env })
-  if (!loaded.config) {
-    for (const problem of loaded.problems) io.stderr.write(`${formatProblem({ ...problem, file: values.config })}\n`)
-    return exit.usage
-  }
+  const config = readConfig(values.config, io)
+  if (config === undefined) return exit.usage
   try {
-    await using access = (await openOverAdmin(loaded.config)) ?? (await openOnStore(loaded.config))
-    if (chosen.action === 'list') return await list(access, chosen.of, { io, json: values.json === true })
-    return await revoke(access, chosen.selection, { io, json: values.json === true })
+    await using access = (await openOverAdmin(config)) ?? (await openOnStore(config))
+    const json = values.json === true
+    if (chosen.action === 'revoke') return await revoke(access, chosen.selection, { io, json })
+    await writeListing(access.pages(chosen.of), { name: 'sessions', columns: sessionColumns, json }, io)
+    return exit.ok
   } catch (error) {
     io.stderr.write(`coatcheck sessions: ${error instanceof Error ? error.message : String(error)}\n`)
     return exit.failed
@@ -77,24 +74,6 @@ function choose(
 interface Output {
   readonly io: Io
   readonly json: boolean
-}
-
-/** Written as it comes: however many sessions there are, a page of them is in memory. */
-async function list(access: SessionsAccess, of: { user: string } | undefined, { io, json }: Output): Promise<number> {
-  const table = createTable(sessionColumns)
-  let count = 0
-  if (json) io.stdout.write('{"sessions":[')
-  for await (const page of access.pages(of)) {
-    if (json) {
-      for (const session of page) io.stdout.write(`${count++ === 0 ? '\n' : ',\n'}${JSON.stringify(session)}`)
-    } else {
-      io.stdout.write(table(page))
-      count += page.length
-    }
-  }
-  if (json) io.stdout.write(count === 0 ? ']}\n' : '\n]}\n')
-  else if (count === 0) io.stdout.write('no sessions\n')
-  return exit.ok
 }
 
 async function revoke(access: SessionsAccess, selection: Selection, { io, json }: Output): Promise<number> {

@@ -1,10 +1,9 @@
-import { resolve } from 'node:path'
-import { loadConfig } from '../config/load.ts'
-import { formatProblem } from '../config/problem.ts'
 import type { Sought } from '../identity/all-users.ts'
 import type { DescribedUser } from '../identity/user-record.ts'
+import { readConfig } from './config-file.ts'
+import { writeListing } from './listing.ts'
 import { configOption, exit, type Io, jsonOption, readOptions } from './options.ts'
-import { type Columns, createTable, minute } from './table.ts'
+import { type Columns, minute } from './table.ts'
 import { openUsers, type UsersAccess } from './users-access.ts'
 
 export const command = {
@@ -33,15 +32,15 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     io.stderr.write(`coatcheck users: ${chosen.wrong}; see coatcheck users --help\n`)
     return exit.usage
   }
-  const loaded = loadConfig(resolve(io.cwd, values.config), { env: io.env })
-  if (!loaded.config) {
-    for (const problem of loaded.problems) io.stderr.write(`${formatProblem({ ...problem, file: values.config })}\n`)
-    return exit.usage
-  }
+  const config = readConfig(values.config, io)
+  if (config === undefined) return exit.usage
   const output = { io, json: values.json === true }
   try {
-    await using access = await openUsers(loaded.config)
-    if (chosen.action === 'list') return await list(access, chosen.sought, output)
+    await using access = await openUsers(config)
+    if (chosen.action === 'list') {
+      await writeListing(access.pages(chosen.sought), { name: 'users', columns, json: output.json }, io)
+      return exit.ok
+    }
     const id = chosen.id ?? (await theOnly(access, chosen.sought as Sought))
     return await change(access, { ...chosen, id, reason: values.reason }, output)
   } catch (error) {
@@ -105,22 +104,6 @@ const columns: Columns<DescribedUser> = [
   { head: 'ROLES', of: ({ roles }) => roles.join(', ') },
   { head: 'STATE', of: ({ disabled }) => (disabled ? 'disabled' : 'enabled') },
 ]
-
-/** Written as it comes: however many users there are, a page of them is in memory. */
-async function list(access: UsersAccess, sought: Sought | undefined, { io, json }: Output): Promise<number> {
-  const table = createTable(columns)
-  let count = 0
-  if (json) io.stdout.write('{"users":[')
-  for await (const page of access.pages(sought)) {
-    if (!json) io.stdout.write(table(page))
-    else
-      for (const [at, user] of page.entries()) io.stdout.write(`${count + at > 0 ? ',' : ''}\n${JSON.stringify(user)}`)
-    count += page.length
-  }
-  if (json) io.stdout.write(count === 0 ? ']}\n' : '\n]}\n')
-  else if (count === 0) io.stdout.write('no users\n')
-  return exit.ok
-}
 
 async function change(
   access: UsersAccess,
