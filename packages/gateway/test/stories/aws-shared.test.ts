@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { formsOf } from '../../../testkit/src/canaries.ts'
@@ -8,6 +6,7 @@ import { createAwsWorld } from './aws-world.ts'
 import type { CognitoWorld } from './cognito-world.ts'
 import { startGatewayProcess } from './gateway-process.ts'
 import { startSecondProcess } from './second-gateway.ts'
+import { beginPost } from './slow-post.ts'
 
 const count = ({ cognito: { identityPool } }: CognitoWorld) =>
   ['GetId', 'GetCredentialsForIdentity'].map((name) => identityPool.faults.count(name))
@@ -69,32 +68,27 @@ test('PX7 a sign-out at one process while the body comes at the other: it is not
   expect((await browser.fetch('/prod/me')).status).toBe(200)
   const api = given.cognito.aws('execute-api')
   const signed = api.received.length
-  const { host } = new URL(given.world.origin)
-  const { port } = new URL(process.url)
-  const cookie = browser
-    .cookies()
-    .map((one) => one.cookieString())
-    .join('; ')
-  const headers = {
-    host,
-    origin: given.world.origin,
-    cookie,
-    'x-csrf': '1',
-    'content-length': '4',
-    expect: '100-continue',
-  }
-  const sent = httpRequest({ host: '127.0.0.1', port, path: '/prod/me', method: 'POST', headers, agent: false })
-  const refused = once(sent, 'response').then(() => Promise.reject(new Error('refused before its body came')))
-  sent.flushHeaders()
-  // The gateway has let it in, and waits for its body.
-  await Promise.race([once(sent, 'continue'), refused])
-  refused.catch(() => {})
+  const post = await beginPost(browser, '/prod/me', { at: process.url })
   expect((await browser.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
-  sent.end('body')
-  const [answer] = (await once(sent, 'response')) as [IncomingMessage]
-  answer.resume()
-  expect(answer.statusCode).toBe(401)
+  expect((await post.finish()).status).toBe(401)
   expect(api.received.length).toBe(signed)
+})
+
+test('PX7 a sign-out at one process while AWS refuses what the other signed: it is not signed once more', async () => {
+  await using given = await createAwsWorld({ store: 'lmdb' })
+  await using process = await startSecondProcess(given.world)
+  const { browser } = await given.signIn({ query: '&idp=Okta' })
+  const there = browser.saved().through(process.url)
+  expect((await there.fetch('/prod/me')).status).toBe(200)
+  const { faults, received } = given.cognito.aws('execute-api')
+  // The clock is off, for which it would be signed again; and the answer takes long enough to sign out before it.
+  faults.skew = 600_000
+  faults.add({ kind: 'delay', ms: 300 }, { times: 1 })
+  const asking = there.fetch('/prod/me').catch(() => undefined)
+  await expect.poll(() => faults.calls.length).toBe(2)
+  expect((await browser.fetch('/auth/logout', { method: 'POST' })).status).toBe(200)
+  expect((await asking)?.status).not.toBe(200)
+  expect(received.length).toBe(2)
 })
 
 test('PX3 ST3 the store holds no AWS credential and no identity that can be read', async () => {

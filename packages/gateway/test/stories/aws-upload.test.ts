@@ -3,6 +3,7 @@ import type { Browser } from '../../../testkit/src/browser.ts'
 import { findLeaks } from '../../../testkit/src/canaries.ts'
 import { createAwsWorld } from './aws-world.ts'
 import type { CognitoWorld } from './cognito-world.ts'
+import { beginPost } from './slow-post.ts'
 
 interface Permission {
   readonly url: string
@@ -113,6 +114,16 @@ describe('what a permission does not allow', () => {
     const thief = browser.saved()
     await browser.fetch('/auth/logout', { method: 'POST' })
     expect((await ask(thief)).status).toBe(401)
+  })
+
+  test('PX7 a sign-out while the request for a permission comes: none is given any more', async () => {
+    await using given = await uploadWorld()
+    const { browser } = await given.signIn({ query: '&idp=Okta' })
+    expect((await ask(browser)).status).toBe(200)
+    const asking = await beginPost(browser, '/uploads', { body: JSON.stringify(png), type: 'application/json' })
+    await browser.saved().fetch('/auth/logout', { method: 'POST' })
+    const answer = await asking.finish()
+    expect([answer.status, answer.text.includes('X-Amz-Signature')]).toEqual([401, false])
   })
 
   test('never longer than the credentials: those that are nearly over are renewed first', async () => {

@@ -23,7 +23,7 @@ const glance = 25
 
 /**
  * In the store, sealed: an identity is no secret, but it is data about a person. User 2 can't get what was noted of user 1:
- * the key is a hash of pool, issuer and subject; the entry opens under that key only, and repeats whose it is.
+ * the key is a hash of pool, issuer and subject, and a note opens under its own key only.
  */
 export function createIdentities(options: {
   store: Pick<SessionStore, 'notes' | 'claim' | 'release'>
@@ -34,22 +34,22 @@ export function createIdentities(options: {
   const { store, ring, now, sleep = (ms) => setTimeout(ms) } = options
   const known = createCache<string, Promise<string>>(65_536)
 
-  async function noted(key: string, whose: string): Promise<string | undefined> {
+  async function noted(key: string): Promise<string | undefined> {
     const note = await store.notes.get(key)
-    const id = note && opened(ring, key, { whose, bytes: note.bytes })
-    if (id !== undefined && note && note.expiresAt - now() < keptFor - renewedAfter) await write(key, whose, id)
+    const id = note && opened(ring, key, note.bytes)
+    if (id !== undefined && note && note.expiresAt - now() < keptFor - renewedAfter) await write(key, id)
     return id
   }
 
-  async function write(key: string, whose: string, id: string): Promise<void> {
-    await store.notes.set(key, { bytes: sealed(ring, key, { whose, id }), expiresAt: now() + keptFor })
+  async function write(key: string, id: string): Promise<void> {
+    await store.notes.set(key, { bytes: sealed(ring, key, id), expiresAt: now() + keptFor })
   }
 
   async function find(whose: string, ask: () => Promise<string>): Promise<string> {
     const key = keyOf(whose)
     let mine = false
     for (let waited = 0; !mine && waited < patience; waited += glance) {
-      const id = await noted(key, whose)
+      const id = await noted(key)
       if (id !== undefined) return id
       // Two sign-ins of one user, at two processes: one asks, the other reads what it noted.
       mine = await store.claim(key, now() + patience)
@@ -57,10 +57,10 @@ export function createIdentities(options: {
     }
     try {
       // It may have been noted between the look and the claim.
-      const meanwhile = await noted(key, whose)
+      const meanwhile = await noted(key)
       if (meanwhile !== undefined) return meanwhile
       const id = await ask()
-      await write(key, whose, id)
+      await write(key, id)
       return id
     } finally {
       if (mine) await store.release(key)
@@ -88,23 +88,17 @@ function keyOf(whose: string): string {
 }
 
 /** length of key id (1) ‖ key id ‖ sealed */
-function sealed(ring: KeyRing, key: string, note: { whose: string; id: string }): Buffer {
+function sealed(ring: KeyRing, key: string, id: string): Buffer {
   const keyId = ring.current
   const name = Buffer.from(keyId, 'latin1')
-  const body = seal(ring.derive(keyId, 'identity-note') as Buffer, Buffer.from(JSON.stringify(note)), key)
+  const body = seal(ring.derive(keyId, 'identity-note') as Buffer, Buffer.from(id), key)
   return Buffer.concat([Buffer.from([name.length]), name, body])
 }
 
 /** Undefined too where it can't be read any more, as under a key that has left the ring: then it is asked for again. */
-function opened(
-  ring: KeyRing,
-  key: string,
-  { whose, bytes }: { whose: string; bytes: Uint8Array },
-): string | undefined {
+function opened(ring: KeyRing, key: string, bytes: Uint8Array): string | undefined {
   const view = Buffer.from(bytes)
   const end = 1 + (view[0] ?? 0)
   const secret = ring.derive(view.toString('latin1', 1, end), 'identity-note')
-  const text = secret && unseal(secret, view.subarray(end), key)
-  const note = text && (JSON.parse(text.toString()) as { whose: string; id: string })
-  return note?.whose === whose ? note.id : undefined
+  return secret && unseal(secret, view.subarray(end), key)?.toString()
 }
