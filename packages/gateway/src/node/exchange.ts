@@ -3,6 +3,7 @@ import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd, Unauthorized 
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { type Beginning, Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
+import { HeldAnswer } from './held-answer.ts'
 import { respond } from './respond.ts'
 import { failureOf, type StreamFailure } from './stream-end.ts'
 import { type Address, isConnectFailure } from './upstream-address.ts'
@@ -71,10 +72,8 @@ export class Exchange implements Abortable, LiveStream {
   readonly #whole: Beginning | undefined
   #triedElsewhere = false
   #complete = false
-  /** What the client had read already of the answer that is held: at most what it reads at once, or what was asked for. */
-  #kept: Buffer[] | undefined
-  /** The guard wants to see the beginning of the body that is held; bytes still to come. */
-  #looking: { left: number; readonly seen: (beginning: Buffer) => void } | undefined
+  /** What came already of the answer that waits for the guard's word. */
+  #held: HeldAnswer | undefined
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
   #place: number
@@ -114,7 +113,7 @@ export class Exchange implements Abortable, LiveStream {
     // A client that is slow to send is not the upstream's fault; the server looks after those.
     const { body } = this
     const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
-    const thinking = this.#state === 'held' && this.#looking === undefined
+    const thinking = this.#state === 'held' && !this.#held?.looksOn
     if (thinking || (this.#state === 'waiting' && sending)) return
     this.#fail('upstream_timeout')
   }
@@ -184,7 +183,9 @@ export class Exchange implements Abortable, LiveStream {
     }
     if ((status === 403 || status === 400) && refused !== undefined) {
       const repeatable = this.#isRepeatable(this.#whole !== undefined)
-      const look = (bytes: number) => this.#lookAt(bytes)
+      const held = new HeldAnswer()
+      this.#held = held
+      const look = (bytes: number) => held.look(bytes)
       return this.#askAgain(status, headers, refused(this.decision, { status, headers, repeatable, look }))
     }
     this.#begin(status, headers)
@@ -214,34 +215,23 @@ export class Exchange implements Abortable, LiveStream {
   #askAgain(status: number, headers: string[], said: ReturnType<Unauthorized>): boolean {
     if (said instanceof Promise) {
       this.#state = 'held'
+      const held = this.#held ?? new HeldAnswer()
+      this.#held = held
       void said.then((decision) => {
         if (this.#state !== 'held') return
+        this.#held = undefined
         this.#seen = this.#around.now
         if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
         else this.#settle(decision, status, headers)
         if (decision !== undefined) return
-        const kept = this.#kept ?? []
-        this.#kept = undefined
-        for (const chunk of kept) this.onData(chunk)
+        for (const chunk of held.chunks) this.onData(chunk)
         if (this.#complete) this.onComplete()
         else if (!this.#paused) this.#resume?.()
       })
-      return this.#looking !== undefined
+      return held.looksOn
     }
     this.#settle(said, status, headers)
     return said === undefined
-  }
-
-  #lookAt(bytes: number): Promise<Buffer> {
-    return new Promise((seen) => {
-      this.#looking = { left: bytes, seen }
-    })
-  }
-
-  #seenEnough(): void {
-    const looking = this.#looking
-    this.#looking = undefined
-    looking?.seen(Buffer.concat(this.#kept ?? []))
   }
 
   #settle(said: Forward | Respond | undefined, status: number, headers: string[]): void {
@@ -268,15 +258,7 @@ export class Exchange implements Abortable, LiveStream {
 
   onData(chunk: Buffer): boolean {
     this.#seen = this.#around.now
-    if (this.#state === 'held') {
-      this.#kept ??= []
-      this.#kept.push(chunk)
-      if (this.#looking === undefined) return false
-      this.#looking.left -= chunk.length
-      if (this.#looking.left > 0) return true
-      this.#seenEnough()
-      return false
-    }
+    if (this.#state === 'held') return this.#held?.add(chunk) ?? false
     this.#flushed = true
     if (this.#left === chunk.length) {
       this.#left = 0
@@ -294,7 +276,7 @@ export class Exchange implements Abortable, LiveStream {
     // Nothing is written before it is known what becomes of the 401.
     if (this.#state === 'held') {
       this.#complete = true
-      this.#seenEnough()
+      this.#held?.seenEnough()
       return
     }
     this.#flushed = true
@@ -317,7 +299,7 @@ export class Exchange implements Abortable, LiveStream {
     // It may be sent again all the same: what was known of the 401 was enough to ask.
     if (this.#state === 'held') {
       this.#broken = error
-      this.#seenEnough()
+      this.#held?.seenEnough()
     } else this.#fail('upstream_unavailable', error)
   }
 
