@@ -3,8 +3,8 @@ import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { apiHeaders } from '../lib/headers.mjs'
 import { fetchText } from '../lib/http.mjs'
-import { benchFolder } from '../lib/parts.mjs'
-import { cpuMicroseconds, freePort, ready, start } from '../lib/process.mjs'
+import { signedPath, signingSettings, startPool } from '../lib/identity-pool.mjs'
+import { cpuMicroseconds, freePort } from '../lib/process.mjs'
 import { startProvider } from '../lib/provider.mjs'
 import { runScript } from '../lib/sessions.mjs'
 import { median } from '../lib/statistics.mjs'
@@ -16,7 +16,7 @@ import { connections, verify } from './proxy.mjs'
 export const title = 'Signed calls to AWS'
 
 const atOnce = 1000
-const paths = { bearer: '/api/orders', signed: '/aws/api/orders' }
+const paths = { bearer: '/api/orders', signed: signedPath }
 
 export async function run({ folder, core, rounds, seconds, warmUp, quick, log }) {
   const signing = await runScript('signing-cost.mjs', [quick ? 50 : 500, rounds], {
@@ -31,13 +31,7 @@ export async function run({ folder, core, rounds, seconds, warmUp, quick, log })
   const { issuer } = await startProvider({ folder, core: core.load, port: await freePort(), clients })
   const peer = coatcheckPeer({
     ...{ upstream, folder, core: core.server, port, issuer },
-    provider: `    identityPool: { id: "eu-west-1:12345678-1234-1234-1234-123456789abc", endpoint: "${pool.url}" }\n`,
-    routes: `  - path: /aws/*
-    upstream: ${upstream.url}
-    stripPrefix: /aws
-    access: authenticated
-    credential: { aws: { service: execute-api, region: eu-west-1 } }
-`,
+    ...signingSettings(upstream, pool),
   })
   const server = await peer.start()
   await verify(peer, server, upstream)
@@ -62,15 +56,6 @@ export async function run({ folder, core, rounds, seconds, warmUp, quick, log })
   }
   await peer.stop()
   return { rounds, seconds, asked, signing: JSON.parse(signing.trim().split('\n').at(-1)), samples }
-}
-
-async function startPool({ folder, core }) {
-  const port = await freePort()
-  const script = join(benchFolder, 'servers', 'identity-pool.mjs')
-  const child = start(process.execPath, [script, String(port)], { core, log: join(folder, 'pool.log') })
-  const url = `http://127.0.0.1:${port}`
-  await ready(child, port, { path: '/counts' })
-  return { url, counts: async () => JSON.parse((await fetchText(`${url}/counts`)).text) }
 }
 
 /** Calls of one session that all find no credentials. */

@@ -1,7 +1,9 @@
 // Where the gateway's time goes: own time by function under the load of `proxy`. Not part of the default run.
+// `--only signed` looks at calls that are signed for AWS instead, `--only node-carrier,node-plain` at what the gateway is compared with.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { apiHeaders } from '../lib/headers.mjs'
+import { signedPath, signingSettings, startPool } from '../lib/identity-pool.mjs'
 import { freePort } from '../lib/process.mjs'
 import { ownTimes, partOf, profileArguments } from '../lib/profile.mjs'
 import { startProvider } from '../lib/provider.mjs'
@@ -18,7 +20,9 @@ export async function run({ folder, core, seconds, only = ['coatcheck'] }) {
   const port = await freePort()
   const clients = [['coatcheck', `http://127.0.0.1:${port}${coatcheckPeer.redirectPath}`]]
   const { issuer } = await startProvider({ folder, core: core.load, port: await freePort(), clients })
-  const peers = { coatcheck: coatcheckPeer, 'node-carrier': nodeCarrierPeer, 'node-plain': nodePlainPeer }
+  const signing = only.includes('signed') ? signingSettings(upstream, await startPool({ folder, core: core.load })) : {}
+  const signed = (setting) => coatcheckPeer({ ...setting, ...signing })
+  const peers = { coatcheck: coatcheckPeer, signed, 'node-carrier': nodeCarrierPeer, 'node-plain': nodePlainPeer }
   const profiles = {}
   for (const key of only) {
     const profileFolder = join(folder, `profile-${key}`)
@@ -26,7 +30,7 @@ export async function run({ folder, core, seconds, only = ['coatcheck'] }) {
     const setting = { upstream, folder, issuer, port, core: core.server }
     const peer = peers[key]({ ...setting, nodeArguments: profileArguments(profileFolder) })
     const { url, cookie } = await peer.start()
-    const target = `${url}/api/orders`
+    const target = url + (key === 'signed' ? signedPath : '/api/orders')
     const { requests } = await load(target, apiHeaders(url, cookie), { seconds: seconds * 2, core: core.load, folder })
     await peer.stop()
     profiles[key] = summary(ownTimes(profileFolder), requests)

@@ -38,8 +38,8 @@ const signers = {
   ours(body) {
     const target = signableTarget(path, query, 'encoded-twice')
     const payloadHash = body.length === 0 ? hashOfNothing : hashOf(body)
-    const headers = { 'content-type': 'application/json' }
-    return ours.sign({ ...target, method: 'POST', host, headers, payloadHash, at }, credentials).at(-1)
+    const contentType = 'application/json'
+    return ours.sign({ method: 'POST', target, host, contentType, payloadHash, at }, credentials).at(-1)
   },
   async smithy(body) {
     const headers = { host, 'content-type': 'application/json' }

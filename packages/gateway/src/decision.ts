@@ -51,7 +51,7 @@ export interface Forward {
   /** Says what becomes of a 400 or 403 of the upstream; as `unauthorized` does. */
   readonly refused?: Refused | undefined
   /** The head is not complete: it is signed together with the body, of which there are at most `maxBody` bytes. */
-  readonly withBody?: (body: Uint8Array) => Forward | Respond
+  readonly withBody?: ((body: Uint8Array) => Forward | Respond) | undefined
   readonly request?: GatewayRequest
   readonly session?: LiveSession | undefined
   readonly sent?: Sent

@@ -62,12 +62,9 @@ export function createPresignedUpload(route: RouteConfig, services: Services, pa
     const seconds = Math.floor(life / 1000)
     const canonicalPath = `/${chosen.key.split('/').map(strictlyEncoded).join('/')}`
     const at = now() + (clockOffsets.get(upstream) ?? 0)
-    const headers = { 'content-length': String(size), 'content-type': type }
-    const query = signer.presign(
-      { method: 'PUT', canonicalPath, canonicalQuery: '', host, headers, payloadHash: unsignedPayload, at },
-      credentials,
-      seconds,
-    )
+    const target = { canonicalPath, canonicalQuery: '' }
+    const upload = { method: 'PUT', target, host, contentLength: size, contentType: type }
+    const query = signer.presign({ ...upload, payloadHash: unsignedPayload, at }, credentials, seconds)
     const event = { session: sessions.handleOf(session.id), requestId: request.requestId, route: route.path }
     log.info({ event: 'aws_upload_permitted', ...event, size, type, seconds })
     return json(200, {

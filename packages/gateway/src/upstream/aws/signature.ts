@@ -1,5 +1,6 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 import type { AwsKeys } from './credentials.ts'
+import { createMac, type Mac } from './mac.ts'
 import { strictlyEncoded } from './uri.ts'
 
 /** What is signed for: a service in a region. */
@@ -10,11 +11,12 @@ export interface SigningScope {
 
 export interface Signable {
   readonly method: string
-  readonly canonicalPath: string
-  readonly canonicalQuery: string
+  /** As `signableTarget` gives it. */
+  readonly target: { readonly canonicalPath: string; readonly canonicalQuery: string }
   readonly host: string
-  /** Further headers to sign: names in lower case, values without blanks at their ends. */
-  readonly headers: Readonly<Record<string, string>>
+  /** Of the body, where they are to be signed: bytes, and a media type without blanks at its ends. */
+  readonly contentLength?: number | undefined
+  readonly contentType?: string | undefined
   /** SHA-256 of the body in hex, or `UNSIGNED-PAYLOAD`. */
   readonly payloadHash: string
   /** Milliseconds since the epoch, by the clock of the service. */
@@ -22,7 +24,7 @@ export interface Signable {
 }
 
 export const unsignedPayload = 'UNSIGNED-PAYLOAD'
-export const hashOf = (body: Uint8Array | string) => createHash('sha256').update(body).digest('hex')
+export const hashOf = (body: Uint8Array | string) => hash('sha256', body, 'hex')
 export const hashOfNothing = hashOf('')
 
 export interface Signer {
@@ -39,77 +41,102 @@ export interface Signer {
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
 export function createSigner({ service, region }: SigningScope): Signer {
-  const keys = new WeakMap<AwsKeys, { readonly day: string; readonly key: Buffer }>()
+  const derived = new WeakMap<AwsKeys, Derived>()
   // The others hash the body themselves; these two want to be told.
   const tellsHash = service === 's3' || service === 'aoss'
+  const timeOf = createTimeOf()
 
-  function keyOf(credentials: AwsKeys, day: string): Buffer {
-    const known = keys.get(credentials)
-    if (known?.day === day) return known.key
+  function derive(credentials: AwsKeys, day: string): Derived {
+    const known = derived.get(credentials)
+    if (known?.day === day) return known
     let key: string | Buffer = `AWS4${credentials.secretAccessKey}`
     for (const part of [day, region, service, 'aws4_request']) key = createHmac('sha256', key).update(part).digest()
-    keys.set(credentials, { day, key: key as Buffer })
-    return key as Buffer
-  }
-
-  function signatureOf(canonical: string, time: string, credentials: AwsKeys): string {
-    const day = time.slice(0, 8)
-    const text = `AWS4-HMAC-SHA256\n${time}\n${day}/${region}/${service}/aws4_request\n${hashOf(canonical)}`
-    return createHmac('sha256', keyOf(credentials, day)).update(text).digest('hex')
+    const scope = `${day}/${region}/${service}/aws4_request`
+    const next = { day, scope, credential: `${credentials.accessKeyId}/${scope}`, mac: createMac(key as Buffer) }
+    derived.set(credentials, next)
+    return next
   }
 
   return {
     sign(request, credentials) {
       const time = timeOf(request.at)
-      const added: Record<string, string> = {
-        'x-amz-date': time,
-        'x-amz-security-token': credentials.sessionToken,
-        ...(tellsHash && { 'x-amz-content-sha256': request.payloadHash }),
-      }
-      const headers: Record<string, string> = { ...request.headers, host: request.host, ...added }
-      const { signed, canonical } = written(request, request.canonicalQuery, headers)
-      const signature = signatureOf(canonical, time, credentials)
-      const scope = `${credentials.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`
-      return [
-        ...Object.entries(added).flat(),
+      const { scope, credential, mac } = derive(credentials, time.slice(0, 8))
+      const added = tellsHash ? ['x-amz-content-sha256', request.payloadHash] : []
+      added.push('x-amz-date', time, 'x-amz-security-token', credentials.sessionToken)
+      const names = namesOf(request, added)
+      const signature = mac(toSign(canonical(request, request.target.canonicalQuery, names, added), time, scope))
+      added.push(
         'Authorization',
-        `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=${signed}, Signature=${signature}`,
-      ]
+        `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names}, Signature=${signature}`,
+      )
+      return added
     },
 
     presign(request, credentials, seconds) {
       const time = timeOf(request.at)
-      const headers = { ...request.headers, host: request.host }
-      const scope = `${credentials.accessKeyId}/${time.slice(0, 8)}/${region}/${service}/aws4_request`
+      const { scope, credential, mac } = derive(credentials, time.slice(0, 8))
+      const names = namesOf(request, [])
       // In the order in which they are signed; the request has no query of its own.
       const query = [
         ['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'],
-        ['X-Amz-Credential', scope],
+        ['X-Amz-Credential', credential],
         ['X-Amz-Date', time],
         ['X-Amz-Expires', String(seconds)],
         ['X-Amz-Security-Token', credentials.sessionToken],
-        ['X-Amz-SignedHeaders', Object.keys(headers).sort().join(';')],
+        ['X-Amz-SignedHeaders', names],
       ]
         .map(([name, value]) => `${name}=${strictlyEncoded(value as string)}`)
         .join('&')
-      const { canonical } = written(request, query, headers)
-      return `${query}&X-Amz-Signature=${signatureOf(canonical, time, credentials)}`
+      return `${query}&X-Amz-Signature=${mac(toSign(canonical(request, query, names, []), time, scope))}`
     },
   }
 }
 
-/** The request as both sides write it down, and the names of the headers that are signed. */
-function written(request: Signable, query: string, headers: Readonly<Record<string, string>>) {
-  const names = Object.keys(headers).sort()
-  const signed = names.join(';')
-  const lines = names.map((name) => `${name}:${collapsed(headers[name] as string)}\n`).join('')
-  const { method, canonicalPath, payloadHash } = request
-  return { signed, canonical: `${method}\n${canonicalPath}\n${query}\n${lines}\n${signed}\n${payloadHash}` }
+/** What credentials give for a day. As secret as they are. */
+interface Derived {
+  readonly day: string
+  /** What the signature is good for. */
+  readonly scope: string
+  readonly credential: string
+  /** With the signing key. */
+  readonly mac: Mac
 }
 
-/** `20261126T134500Z` */
-function timeOf(at: number): string {
-  return new Date(at).toISOString().replace(/[-:]|\.\d{3}/g, '')
+/** The headers that are signed, in the order of the alphabet. `added`: name, value, … of those behind `host`, in that order. */
+function namesOf({ contentLength, contentType }: Signable, added: readonly string[]): string {
+  let names = contentLength === undefined ? '' : 'content-length;'
+  if (contentType !== undefined) names += 'content-type;'
+  names += 'host'
+  for (let i = 0; i < added.length; i += 2) names += `;${added[i]}`
+  return names
+}
+
+/** The request as both sides write it down. */
+function canonical(request: Signable, query: string, names: string, added: readonly string[]): string {
+  const { method, target, host, contentLength, contentType, payloadHash } = request
+  let lines = contentLength === undefined ? '' : `content-length:${contentLength}\n`
+  if (contentType !== undefined) lines += `content-type:${collapsed(contentType)}\n`
+  lines += `host:${host}\n`
+  for (let i = 0; i < added.length; i += 2) lines += `${added[i]}:${added[i + 1]}\n`
+  return `${method}\n${target.canonicalPath}\n${query}\n${lines}\n${names}\n${payloadHash}`
+}
+
+function toSign(canonical: string, time: string, scope: string): string {
+  return `AWS4-HMAC-SHA256\n${time}\n${scope}\n${hashOf(canonical)}`
+}
+
+/** `20261126T134500Z`. The text stays for its second. */
+function createTimeOf(): (at: number) => string {
+  let second = Number.NaN
+  let text = ''
+  return (at) => {
+    const asked = Math.floor(at / 1000)
+    if (asked !== second) {
+      second = asked
+      text = new Date(asked * 1000).toISOString().replace(/[-:]|\.000/g, '')
+    }
+    return text
+  }
 }
 
 /** Runs of blanks count as one. */

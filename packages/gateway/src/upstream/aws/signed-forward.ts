@@ -41,30 +41,22 @@ export function createSignedForward(route: RouteConfig, services: Services, part
 
   function signed(base: Forward, target: Target, credentials: AwsCredentials, body?: Uint8Array): Forward {
     const { request, session } = base as Asked
-    const type = headerOf(base.headers, 'content-type')
-    const headers = [
-      ...(body === undefined ? base.headers : without(base.headers, 'content-length')),
-      ...(body === undefined ? [] : ['content-length', String(body.length)]),
-    ]
+    const { method } = request.head
+    const { contentType: type } = request.fields
+    const headers = body === undefined ? base.headers.slice() : measured(base.headers, body)
     const payloadHash = body !== undefined ? hashOf(body) : hasBody(request) ? unsignedPayload : hashOfNothing
     const at = now() + (clockOffsets.get(upstream) ?? 0)
-    const added = signer.sign(
-      {
-        ...{ ...target, method: request.head.method, host, payloadHash, at },
-        headers: type === undefined || !/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(type) ? {} : { 'content-type': type },
-      },
-      credentials,
-    )
+    const contentType = type !== undefined && signableType.test(type) ? type : undefined
+    headers.push(...signer.sign({ method, target, host, contentType, payloadHash, at }, credentials))
     const again = (forward: Forward, next: AwsCredentials) => {
       // The refusal of what was signed anew is the answer.
-      const { refused: _, ...rest } = signed({ ...base, session: forward.session }, target, next, body)
-      return { ...rest, refused: hidden }
+      const anew = signed({ ...base, session: forward.session }, target, next, body)
+      return { ...anew, refused: hidden }
     }
     return {
       ...base,
       path: target.wire,
-      headers: [...headers, ...added],
-      session,
+      headers,
       // What AWS says of a bad signature repeats the session token, and the browser would have it.
       refused: (told, answer) => {
         const reason = reasonOf(answer.headers)
@@ -113,7 +105,7 @@ export function createSignedForward(route: RouteConfig, services: Services, part
     target: Target,
   ): Forward {
     const unsigned = forward(request, session) as Forward
-    const base = { ...unsigned, maxBody, headers: cleaned(unsigned.headers) }
+    const base = { ...unsigned, maxBody, headers: headersOf(unsigned.headers) }
     if (!hasBody(request) || streams) return signed(base, target, credentials)
     return {
       ...base,
@@ -123,14 +115,6 @@ export function createSignedForward(route: RouteConfig, services: Services, part
           ? answerTo(new Refusal('session_expired', { cause: 'it ended while the body came' }), request)
           : signed(base, target, credentials, body),
     }
-  }
-
-  function cleaned(headers: readonly string[]): string[] {
-    const own: string[] = []
-    for (let i = 0; i < headers.length; i += 2) {
-      if (ownHeaders.has(headers[i] as string)) own.push(headers[i] as string, headers[i + 1] as string)
-    }
-    return [...headersOf(headers), ...own]
   }
 
   return (request: GatewayRequest, session: LiveSession | undefined): Forward | Promise<Forward> => {
@@ -155,8 +139,8 @@ const aboutSignature =
 /** No refusal of a signature is longer; bytes. */
 const enoughToTell = 64 * 1024
 
-/** Of the gateway's own: what finds a request again in the log. AWS knows the user by the role's session. */
-const ownHeaders = new Set(['X-Request-Id', 'traceparent', 'tracestate'])
+/** A media type that is read in one way only; another one is sent, and not signed. */
+const signableType = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/
 
 /** @throws Refusal */
 function targetOf({ stripPrefix = '' }: RouteConfig, { path, query }: GatewayRequest, service: string): Target {
@@ -180,6 +164,9 @@ function headerOf(headers: readonly string[], wanted: string): string | undefine
   return undefined
 }
 
-function without(headers: readonly string[], name: string): string[] {
-  return headers.filter((_, i) => headers[i - (i % 2)]?.toLowerCase() !== name)
+/** With the length of the body as it was read, in place of what was announced. */
+function measured(headers: readonly string[], body: Uint8Array): string[] {
+  const rest = headers.filter((_, i) => headers[i - (i % 2)]?.toLowerCase() !== 'content-length')
+  rest.push('content-length', String(body.length))
+  return rest
 }
