@@ -10,6 +10,7 @@ import { type Beginning, ClientGone, declaredLength, invite, readBeginning, read
 import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
 import { drain } from './drain.ts'
 import { stream } from './event-stream.ts'
+import { createHandshakes } from './handshakes.ts'
 import { createHttp2, type Http2 } from './http2.ts'
 import { framingOf } from './lean-request.ts'
 import { createRequestIds } from './request-id.ts'
@@ -259,6 +260,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     socket.once('close', () => sockets.delete(socket))
   })
   const http2 = tls === undefined ? undefined : serveHttp2(server)
+  const handshakes = server instanceof TlsServer ? createHandshakes(server) : undefined
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     if (speaksHttp2(socket)) return
     const connection = connectionOf(socket)
@@ -299,7 +301,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     async close({ graceMs }) {
       draining = true
       http2?.close()
-      await drain(server, { connections, sockets, graceMs })
+      await drain(server, { connections, sockets, handshakes, graceMs })
       stopWatching()
     },
   }
