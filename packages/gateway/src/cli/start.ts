@@ -44,8 +44,10 @@ type Reload = Omit<ReloadOptions, 'apply' | 'log'> & { readonly running: Snapsho
 
 async function alone(config: Config, reload: Reload): Promise<number> {
   const log = createLog({ level: config.log.level })
-  const gateway = await startGateway({ config, readFile: readerOf(reload.running.files), log })
-  const reloading = reloadOnChange({ ...reload, log, apply: (next) => changeOver(gateway, log, next) })
+  const starting = startGateway({ config, readFile: readerOf(reload.running.files), log })
+  // From the beginning: by default SIGHUP ends the process. What it asks for waits until there is something to change.
+  const reloading = reloadOnChange({ ...reload, log, apply: async (next) => changeOver(await starting, log, next) })
+  const gateway = await starting
   await untilStopped()
   await reloading.stop()
   await gateway.close()
@@ -59,19 +61,20 @@ async function together(count: number, config: Config, reload: Reload): Promise<
   const stopped = untilStopped().then(() => {
     stopping = true
   })
-  const workers = await startWorkers({ count, files: reload.running.files, log }).catch((error: unknown) => {
-    // A signal to all of the group while they start: that ends them too, and is no failure.
-    if (!stopping) throw error
-  })
-  if (workers === undefined) return exit.ok
+  const starting = startWorkers({ count, files: reload.running.files, log })
   const reloading = reloadOnChange({
     ...reload,
     log,
     async apply({ config, files }) {
-      await workers.reload(files)
+      await (await starting).reload(files)
       log.level = config.log.level
     },
   })
+  const workers = await starting.catch((error: unknown) => {
+    // A signal to all of the group while they start: that ends them too, and is no failure.
+    if (!stopping) throw error
+  })
+  if (workers === undefined) return exit.ok
   await Promise.race([stopped, workers.gaveUp])
   // Somebody is in a hurry.
   const now = (signal: NodeJS.Signals) => {

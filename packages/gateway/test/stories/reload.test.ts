@@ -1,16 +1,16 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { Agent, get as httpsGet } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls'
 import { expect, test } from 'vitest'
-import type { ConfigInput } from '../../../testkit/src/config.ts'
+import { type ConfigInput, overlay } from '../../../testkit/src/config.ts'
 import { createWorld, type World } from '../../../testkit/src/world.ts'
 import { certificate } from './certificates.ts'
-import { openLine, openLines, startGatewayProcess } from './gateway-process.ts'
+import { openLine, openLines, spawnGateway, startGatewayProcess } from './gateway-process.ts'
 
 /** The routes of the test, with one more. */
 function routes(world: World, ...more: ConfigInput[]): ConfigInput {
@@ -217,3 +217,24 @@ test.each([1, 2])(
   },
   30_000,
 )
+
+test('SIGHUP while the workers start ends nothing: what the file says then is in force once they are up', async () => {
+  await using world = await createWorld({ store: 'lmdb' })
+  await world.stopGateway()
+  const file = join(world.folder, 'coatcheck.yaml')
+  const first = { ...(JSON.parse(readFileSync(file, 'utf8')) as ConfigInput), workers: 2 }
+  writeFileSync(file, JSON.stringify(first))
+  await using gateway = spawnGateway(file)
+  const children = `/proc/${gateway.pid}/task/${gateway.pid}/children`
+  await expect.poll(() => readFileSync(children, 'utf8'), { interval: 5, timeout: 15_000 }).not.toBe('')
+  writeFileSync(file, JSON.stringify(overlay(first, routes(world))))
+  gateway.signal('SIGHUP')
+  const { pid } = await Promise.race([
+    gateway.until('workers_started'),
+    gateway.ended.then((status) => Promise.reject(new Error(`it ended with ${status}`))),
+  ])
+  expect(pid).toBe(gateway.pid)
+  await gateway.until('sys_config_reloaded')
+  using line = await openLine(world, gateway)
+  expect((await line.get('/api/public/echo')).status).toBe(401)
+})
