@@ -159,6 +159,8 @@ export class Exchange implements Abortable, LiveStream {
   /** undici's way; our own client hands over strings. */
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
     const headers = raw.map((part) => part.toString('latin1'))
+    // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
+    process.nextTick(flush, this)
     return this.onHead(status, headers, resume)
   }
 
@@ -202,13 +204,8 @@ export class Exchange implements Abortable, LiveStream {
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))
     this.#state = 'streaming'
-    if (status === 204 || status === 304) {
-      // It is whole: a client library that waits for the body which a 304 says it would have makes no difference.
-      this.onComplete()
-      return
-    }
-    // The head leaves with the first piece of the body if that is here already, else alone at the end of this turn.
-    process.nextTick(flush, this)
+    // It is whole: a client library that waits for the body which a 304 says it would have makes no difference.
+    if (status === 204 || status === 304) this.onComplete()
   }
 
   /** The upstream's refusal waits unread until the guard has said what becomes of it. */
@@ -227,6 +224,7 @@ export class Exchange implements Abortable, LiveStream {
         for (const chunk of held.chunks) this.onData(chunk)
         if (this.#complete) this.onComplete()
         else if (!this.#paused) this.#resume?.()
+        this.flushHead()
       })
       return held.looksOn
     }
@@ -262,13 +260,27 @@ export class Exchange implements Abortable, LiveStream {
     this.#flushed = true
     if (this.#left === chunk.length) {
       this.#left = 0
-      this.#end(chunk)
+      if (chunk.length > inOnePiece) this.#response.end(chunk)
+      else this.#end(chunk.toString('latin1'))
       return true
     }
     if (this.#left > 0) this.#left -= chunk.length
     if (this.#response.write(chunk)) return true
     this.#pause()
     return false
+  }
+
+  onText(body: string): boolean {
+    if (this.#state === 'held' || this.#left !== body.length) return this.onData(Buffer.from(body, 'latin1'))
+    this.#seen = this.#around.now
+    this.#flushed = true
+    this.#left = 0
+    this.#end(body)
+    return true
+  }
+
+  onWait(): void {
+    this.flushHead()
   }
 
   onComplete(trailers: readonly (string | Buffer)[] | null = null): void {
@@ -337,17 +349,16 @@ export class Exchange implements Abortable, LiveStream {
     return this.#release !== undefined
   }
 
-  /** Writes the whole rest of the answer. */
-  #end(chunk: Buffer): void {
+  /** Writes the whole rest of the answer, which is short. */
+  #end(rest: string): void {
     const response = this.#response
     const { socket } = response
-    const inPieces = chunk.length > inOnePiece || this.#request.httpVersionMajor !== 1
-    if (inPieces || socket === null || socket.writableCorked > 0) {
-      response.end(chunk)
+    if (this.#request.httpVersionMajor !== 1 || socket === null || socket.writableCorked > 0) {
+      response.end(rest, 'latin1')
       return
     }
-    // As one text, head and all: end(chunk) makes Node collect pieces for writev, which costs as much again as the write.
-    response.write(chunk.toString('latin1'), 'latin1')
+    // As one text, head and all: end(rest) makes Node collect pieces for writev, which costs as much again as the write.
+    response.write(rest, 'latin1')
     socket.uncork()
     response.end()
   }

@@ -375,6 +375,14 @@ describe('endings', () => {
     expect(statuses).toEqual([502, 504, 500])
   })
 
+  test('every byte of a short body comes as it was sent', async () => {
+    const body = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
+    await using upstream = await startUpstream((_, res) => res.writeHead(200, { 'Content-Length': '256' }).end(body))
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const chunks = await world.open().request({}, { endStream: true }).toArray()
+    expect(Buffer.concat(chunks as Buffer[]).equals(body)).toBe(true)
+  })
+
   test('stopping: no new requests, and those under way finish', async () => {
     let finish: (() => void) | undefined
     await using upstream = await startUpstream((_, res) => {

@@ -67,6 +67,24 @@ describe('passing on', () => {
     expect(await readText(await answerTo(carrier.url, { method: 'POST' }, 'early'))).toBe('early')
   })
 
+  test.each(['in one piece', 'behind its head', 'in two pieces', 'in chunks'])(
+    'every byte comes as it was sent, %s',
+    async (how) => {
+      const body = Buffer.from(Array.from({ length: 512 }, (_, i) => i & 0xff))
+      await using upstream = await startUpstream(async (_, res) => {
+        if (how !== 'in chunks') res.setHeader('Content-Length', body.length)
+        if (how === 'behind its head') res.flushHeaders()
+        if (how === 'in two pieces') res.write(body.subarray(0, 100))
+        if (how !== 'in one piece') await pause(20)
+        res.end(how === 'in two pieces' ? body.subarray(100) : body)
+      })
+      await using carrier = await startCarrier((head) => forwardTo(upstream.url, head))
+      const response = await answerTo(carrier.url, {})
+      const chunks = await response.toArray()
+      expect(Buffer.concat(chunks as Buffer[]).equals(body)).toBe(true)
+    },
+  )
+
   test.each([204, 304])('%i has no body, and the connection lives on', async (status) => {
     await using upstream = await startUpstream((_, res) => {
       res.writeHead(status, { ETag: '"x"' }).end()

@@ -129,6 +129,10 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
     if (this.#task?.data(chunk) === false) this.#paused = true
   }
 
+  text(body: string): void {
+    if (this.#task?.text(body) === false) this.#paused = true
+  }
+
   complete(trailers: RawHeaders): void {
     const task = this.#task
     this.#task = undefined
@@ -162,7 +166,8 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
     }
     try {
       const stop = this.#reader.read(bytes, length)
-      if (this.#task === undefined && !this.#dead) this.#settle(stop < length)
+      if (this.#task !== undefined) this.#task.wait()
+      else if (!this.#dead) this.#settle(stop < length)
     } catch (error) {
       this.fail(error as Error)
     }

@@ -36,6 +36,10 @@ export interface UpstreamHandler {
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean
   /** `chunk` is the handler's own. */
   onData(chunk: Buffer): boolean
+  /** Taken instead of `onData` where it is there, for a short body that came whole: each byte is one character (latin1). */
+  onText?(body: string): boolean
+  /** All that has come is handed over; the rest may take its time. */
+  onWait?(): void
   /** Trailers as `onHead` or `onHeaders` gets its headers. */
   onComplete(trailers: RawHeaders | Buffer[]): void
   onError(error: Error): void

@@ -23,19 +23,25 @@ const TARGET = /^[\x21-\x7e]+$/
 const Kind = { other: 0, host: 1, length: 2, refused: 3 } as const
 type Kind = (typeof Kind)[keyof typeof Kind]
 
+interface Name {
+  readonly kind: Kind
+  /** The line's beginning, and the end of the one before. */
+  readonly begins: string
+}
+
 /** A body is usual with these: without one they say so. @see RFC 9110 §8.6 */
 const withBody = new Set(['POST', 'PUT', 'PATCH'])
 
 /** Writes the heads of requests to one upstream. `host` is sent where the headers have none. */
 export function createHeadWriter(host: string): (request: UpstreamRequest) => RequestHead {
   /** Names are few, and looked at closely once. Bounded, since they come from clients. */
-  const known = new Map<string, Kind>()
+  const known = new Map<string, Name>()
 
-  function kindOf(name: string): Kind {
+  function look(name: string): Name {
     if (!TOKEN.test(name)) refuseRequest('invalid header name')
-    const kind = classify(name)
-    if (known.size < 1000 && name.length <= 64) known.set(name, kind)
-    return kind
+    const looked = { kind: classify(name), begins: `\r\n${name}: ` }
+    if (known.size < 1000 && name.length <= 64) known.set(name, looked)
+    return looked
   }
 
   return ({ method, path, headers, body }) => {
@@ -46,10 +52,11 @@ export function createHeadWriter(host: string): (request: UpstreamRequest) => Re
     let hosts = 0
     let length = -1
     let lines = ''
+    // Each text that is joined to another is an object of its own: two a line, and no more.
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string
       const value = headers[i + 1] as string
-      const kind = known.get(name) ?? kindOf(name)
+      const { kind, begins } = known.get(name) ?? look(name)
       if (FORBIDDEN.test(value)) refuseRequest('forbidden character in a header value')
       if (kind !== Kind.other) {
         if (kind === Kind.refused) refuseRequest('a header that belongs to the connection')
@@ -60,16 +67,17 @@ export function createHeadWriter(host: string): (request: UpstreamRequest) => Re
           continue
         }
       }
-      lines += `${name}: ${value}\r\n`
+      lines += begins
+      lines += value
     }
     if (hosts > 1) refuseRequest('more than one host header')
     if (body === null && length > 0) refuseRequest('a content-length without a body')
     if (body === null && length === -1 && withBody.has(method)) length = 0
     // In our own words: `005` is five to us, and perhaps not to another reader.
-    if (length !== -1) lines += `Content-Length: ${length}\r\n`
-    else if (body !== null) lines += 'Transfer-Encoding: chunked\r\n'
-    const start = `${method} ${path} HTTP/1.1\r\n${hosts === 0 ? `Host: ${host}\r\n` : ''}`
-    return { text: `${start}Connection: ${last ? 'close' : 'keep-alive'}\r\n${lines}\r\n`, length, last }
+    if (length !== -1) lines += `\r\nContent-Length: ${length}`
+    else if (body !== null) lines += '\r\nTransfer-Encoding: chunked'
+    const start = `${method} ${path} HTTP/1.1${hosts === 0 ? `\r\nHost: ${host}` : ''}`
+    return { text: `${start}\r\nConnection: ${last ? 'close' : 'keep-alive'}${lines}\r\n\r\n`, length, last }
   }
 }
 

@@ -8,6 +8,8 @@ import { endOfHead, HeldBytes, tooLarge } from './held-bytes.ts'
 export interface ResponseSink {
   head(head: ResponseHead): void
   data(chunk: Buffer): void
+  /** A short body that came in one piece, in latin1. */
+  text(body: string): void
   complete(trailers: RawHeaders): void
   /** False once nobody wants the answer any more: then nothing more is read. */
   readonly listening: boolean
@@ -18,6 +20,8 @@ type State = (typeof State)[keyof typeof State]
 
 /** No server sends so many informational answers before a final one; an endless row of them would keep us busy. */
 const maxInformational = 16
+/** Bytes of a body that is handed over as a text. */
+const short = 12 * 1024
 
 /** Reads answers, one for each `expect`, from pieces of any size. Holds at most one head; bodies are passed on as they come. */
 export class ResponseReader {
@@ -28,6 +32,8 @@ export class ResponseReader {
   #method = ''
   #informational = 0
   #left = 0
+  /** Nothing of the body has come. */
+  #untouched = false
   #chunks: ChunkedDecoder | undefined
 
   constructor(sink: ResponseSink, maxHead: number) {
@@ -100,6 +106,7 @@ export class ResponseReader {
     } else {
       this.#state = body === Ends.withConnection ? State.endless : State.counted
       this.#left = body
+      this.#untouched = true
     }
     this.#sink.head(head)
     if (body === 0 && this.#sink.listening) this.#complete([])
@@ -109,7 +116,11 @@ export class ResponseReader {
     const counted = this.#state === State.counted
     const stop = counted ? Math.min(end, at + this.#left) : end
     if (counted) this.#left -= stop - at
-    this.#sink.data(copyOf(input, at, stop))
+    // One text costs less than bytes of one's own that are made a text later.
+    if (this.#untouched && counted && this.#left === 0 && stop - at <= short)
+      this.#sink.text(input.toString('latin1', at, stop))
+    else this.#sink.data(copyOf(input, at, stop))
+    this.#untouched = false
     if (counted && this.#left === 0 && this.#sink.listening) this.#complete([])
     return stop
   }

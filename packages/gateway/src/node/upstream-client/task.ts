@@ -62,6 +62,15 @@ export class Task {
     return this.#handler.onData(chunk)
   }
 
+  text(body: string): boolean {
+    const handler = this.#handler
+    return handler.onText === undefined ? handler.onData(toBuffer(body)) : handler.onText(body)
+  }
+
+  wait(): void {
+    this.#handler.onWait?.()
+  }
+
   complete(trailers: RawHeaders): void {
     this.#over = true
     this.#connection = undefined

@@ -295,6 +295,52 @@ describe('abort', () => {
   })
 })
 
+describe('how a body is handed over', () => {
+  /** What a handler heard, in order. */
+  async function heardOf(pieces: readonly string[]): Promise<string[]> {
+    const heard: string[] = []
+    let next = 1
+    await using upstream = await startRawUpstream(({ socket }) => socket.write(pieces[0] as string, 'latin1'))
+    await using pool = open(upstream)
+    await ask(
+      pool,
+      {},
+      {
+        onHead: () => heard.push('head') > 0,
+        onText: (body) => heard.push(`text ${body.length}`) > 0,
+        onData: (chunk) => heard.push(`data ${chunk.length}`) > 0,
+        onWait() {
+          heard.push('wait')
+          upstream.lines[0]?.socket.write(pieces[next++] as string, 'latin1')
+        },
+      },
+    )
+    return heard
+  }
+
+  test.each([
+    ['short and at once: as a text', [ok('abc\xff')], ['head', 'text 4']],
+    ['short, behind its head', [ok('abc').slice(0, -3), 'abc'], ['head', 'wait', 'text 3']],
+    ['short, in two pieces: as bytes', [ok('abc').slice(0, -1), 'c'], ['head', 'data 2', 'wait', 'data 1']],
+    ['none', [ok('')], ['head']],
+    [
+      'in chunks: as bytes',
+      ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n'],
+      ['head', 'data 1'],
+    ],
+  ])('%s', async (_, pieces, expected) => {
+    expect(await heardOf(pieces)).toEqual(expected)
+  })
+
+  test('a long one never as a text, however it comes', async () => {
+    const long = 'x'.repeat(12 * 1024 + 1)
+    await using upstream = await startRawUpstream(({ socket }) => socket.write(ok(long)))
+    await using pool = open(upstream)
+    const onText = () => expect.unreachable('a text')
+    expect((await ask(pool, {}, { onText })).body).toBe(long)
+  })
+})
+
 describe('back-pressure', () => {
   test('an answer waits while its handler does, and then goes on', async () => {
     const total = 32 * 1024 * 1024

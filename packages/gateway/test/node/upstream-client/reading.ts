@@ -43,6 +43,9 @@ export function readOurs({ text, cuts = [], method = 'GET' }: Sent): Outcome {
       data(chunk) {
         answer.body += chunk.toString('latin1')
       },
+      text(body) {
+        answer.body += body
+      },
       complete(trailers) {
         complete = true
         answer.trailers = trailers
