@@ -20,7 +20,8 @@ export default defineConfig({
         extends: true,
         test: { name: 'unit', include: ['packages/*/test/**/*.test.ts'], exclude: [...stories, ...e2e] },
       },
-      { extends: true, test: { name: 'stories', include: stories } },
+      // One process for many files: what a world needs is loaded once. A story keeps nothing outside its world.
+      { extends: true, test: { name: 'stories', include: stories, isolate: false } },
       {
         extends: true,
         test: {

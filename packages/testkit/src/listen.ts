@@ -22,11 +22,12 @@ export async function closeServer(server: Listener): Promise<void> {
 const lane = 1000
 const lanes = 22
 const firstPort = 10_000 + lane * (Number(process.env.VITEST_POOL_ID ?? 0) % lanes)
+/** The latest, oldest first: what is about to listen on one of them does so long before it leaves the list. */
 const reserved = new Set<number>()
+const longest = lane / 2
 
 /**
- * A port that was free a moment ago, for what must know its address before it listens; the same one never again in this
- * process. Drawn from below those that the system hands out by itself: one of these could be given to a connection of another
+ * A port that was free a moment ago, for what must know its address before it listens; none of the latest ones again. Drawn from below those that the system hands out by itself: one of these could be given to a connection of another
  * test in the meantime.
  */
 export async function reservePort(): Promise<number> {
@@ -34,6 +35,7 @@ export async function reservePort(): Promise<number> {
     const port = randomInt(firstPort, firstPort + lane)
     if (reserved.has(port)) continue
     reserved.add(port)
+    if (reserved.size > longest) reserved.delete(reserved.values().next().value as number)
     const server = createServer()
     const free = await listen(server, port).then(
       () => true,
