@@ -44,9 +44,9 @@ type Reload = Omit<ReloadOptions, 'apply' | 'log'> & { readonly running: Snapsho
 
 async function alone(config: Config, reload: Reload): Promise<number> {
   const log = createLog({ level: config.log.level })
-  const starting = startGateway({ config, readFile: readerOf(reload.running.files), log })
   // From the beginning: by default SIGHUP ends the process. What it asks for waits until there is something to change.
   const reloading = reloadOnChange({ ...reload, log, apply: async (next) => changeOver(await starting, log, next) })
+  const starting = startGateway({ config, readFile: readerOf(reload.running.files), log })
   const gateway = await starting
   await untilStopped()
   await reloading.stop()
@@ -61,7 +61,6 @@ async function together(count: number, config: Config, reload: Reload): Promise<
   const stopped = untilStopped().then(() => {
     stopping = true
   })
-  const starting = startWorkers({ count, files: reload.running.files, log })
   const reloading = reloadOnChange({
     ...reload,
     log,
@@ -70,6 +69,7 @@ async function together(count: number, config: Config, reload: Reload): Promise<
       log.level = config.log.level
     },
   })
+  const starting = startWorkers({ count, files: reload.running.files, log })
   const workers = await starting.catch((error: unknown) => {
     // A signal to all of the group while they start: that ends them too, and is no failure.
     if (!stopping) throw error
