@@ -55,36 +55,42 @@ export function createSigningKeys(options: { fetch: Fetch; allowHttp: boolean; n
     known = { jwks, flight, readAt: now() }
   }
 
-  /** Keys of a request that began after flight number `before`: one that was under way may have seen older keys. */
-  async function keysSince(server: oauth.AuthorizationServer, before: number): Promise<KnownKeys> {
-    while (known === undefined || known.flight <= before) {
-      flying ??= read(server).finally(() => {
-        flying = undefined
-      })
-      await flying
-    }
-    return known
+  /** One request for all who want its answer, whoever was the first. */
+  async function renewed(server: oauth.AuthorizationServer): Promise<KnownKeys> {
+    flying ??= read(server).finally(() => {
+      flying = undefined
+    })
+    await flying
+    return known as KnownKeys
   }
 
   async function usableKeys(server: oauth.AuthorizationServer): Promise<KnownKeys> {
     if (known && now() - known.readAt < freshFor) return known
     try {
-      return await keysSince(server, known?.flight ?? 0)
+      return await renewed(server)
     } catch (error) {
       if (known && now() - known.readAt < trustedFor) return known
       throw error
     }
   }
 
-  /** Tries with the keys at hand, and once more with newer ones when these lack the key. */
+  /**
+   * Tries with the keys at hand, and with newer ones as long as these lack the key: those that somebody else is getting cost
+   * nothing, a request of one's own a token of the bucket. The answer to a request that began later than this look is the
+   * last word; that of an earlier one may be older than the token, and is tried because it mostly does.
+   */
   async function withKeys<Found>(server: oauth.AuthorizationServer, attempt: (jwks: oauth.JWKS) => Promise<Found>) {
     const before = flights
-    const keys = await usableKeys(server)
-    try {
-      return await attempt(keys.jwks)
-    } catch (error) {
-      if (!isUnknownKey(error) || keys.flight > before || !mayLookAgain()) throw error
-      return await attempt((await keysSince(server, before)).jwks)
+    let keys = await usableKeys(server)
+    for (;;) {
+      try {
+        return await attempt(keys.jwks)
+      } catch (error) {
+        if (!isUnknownKey(error) || keys.flight > before) throw error
+        if (known !== undefined && known.flight > keys.flight) keys = known
+        else if (flying !== undefined || mayLookAgain()) keys = await renewed(server)
+        else throw error
+      }
     }
   }
 
