@@ -136,7 +136,10 @@ test('IT3 rp-userinfo-sig: signed UserInfo is taken from the issuer’s keys, an
     metadata: { userinfo_signing_alg_values_supported: ['RS256'] },
     answer: { '/userinfo': { status: 200, type: 'application/jwt', body: await provider.sign(claims, twist) } },
   })
+  // Before the start: the metadata may be read at once.
+  await world.stopGateway()
   hostile.twist(await answering())
+  await world.startGateway()
   await expectSignedIn(hostile)
   expect((await world.browser().fetch('/auth/session')).json()).toMatchObject({ user: { name: 'Signed' } })
   for (const twist of [
