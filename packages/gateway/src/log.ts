@@ -15,7 +15,7 @@ export function createLog(options: {
     base: options.base ?? null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: { paths: secretPaths, censor: '[redacted]' },
+    redact: { paths: secretPaths, censor },
     serializers: { err: describeFault },
   }
   return options.destination ? pino(settings, options.destination) : pino(settings)
@@ -26,7 +26,21 @@ function describeFault(fault: unknown): object {
   if (!(fault instanceof Error)) return { message: String(fault) }
   const { name, message, stack } = fault
   const code = (fault as NodeJS.ErrnoException).code
-  return { name, message, code, stack, ...(fault.cause instanceof Error && { cause: describeFault(fault.cause) }) }
+  return {
+    ...{ name, message, ...(code !== undefined && { code }), stack },
+    ...(fault.cause instanceof Error && { cause: describeFault(fault.cause) }),
+  }
+}
+
+/** The code of a fault is a word of the system or of a library, such as ENOSPC; everywhere else it may be OAuth's. */
+function censor(value: unknown, path: readonly unknown[]): unknown {
+  const word =
+    path.length === 2 &&
+    path[0] === 'err' &&
+    path[1] === 'code' &&
+    typeof value === 'string' &&
+    /^E[A-Z]{2,20}$|^[A-Z]+(_[A-Z0-9]+)+$/.test(value)
+  return word ? value : '[redacted]'
 }
 
 const secretPaths = [

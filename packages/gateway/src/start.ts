@@ -8,6 +8,7 @@ import { createGeneration, type Generation } from './generation.ts'
 import { createResealing } from './identity/resealing.ts'
 import { createLog } from './log.ts'
 import { createAdminServer } from './node/admin-server.ts'
+import { listening } from './node/listening.ts'
 import { createForwarder } from './node/proxy.ts'
 import { createNodeServer } from './node/server.ts'
 import { createStaticFiles } from './node/static-files.ts'
@@ -127,8 +128,17 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ...adminSettings(current),
       ...{ newRequestId, log: current.services.log },
     })
-  const port = await server.listen(config.listen.host, config.listen.port)
-  const adminPort = await admin?.listen()
+  let port: number
+  let adminPort: number | undefined
+  try {
+    port = await listening('listen', config.listen, server.listen(config.listen.host, config.listen.port))
+    if (config.admin && admin) adminPort = await listening('admin', config.admin, admin.listen())
+  } catch (error) {
+    // All or nothing: else the listener that came up would serve on, without operators, and keep the process alive.
+    await Promise.all([server.close({ graceMs: 0 }), admin?.close()])
+    if (options.store === undefined) await store.close()
+    throw error
+  }
   const reseal = createResealing({ store, ring: current.services.ring, log, now })
   const sweeper = setInterval(() => {
     store.sweep().catch((err: unknown) => log.error({ event: 'store_unavailable', err }, 'sweep failed'))

@@ -1,15 +1,33 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { pages } from '../../../scripts/docs/pages.ts'
 import { idsOf, requirementsPage } from '../../../scripts/docs/requirements.ts'
 import { titlesIn } from '../../../scripts/docs/test-titles.ts'
+import { eventCounters } from '../src/watch/event-metrics.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 test.each(Object.entries(pages(root)))('%s is up to date (else: npm run docs)', (path, content) => {
   expect(readFileSync(join(root, path), 'utf8')).toBe(content)
+})
+
+test('each event of the log and each counter stands in the guide for operators', () => {
+  const guide = readFileSync(join(root, 'docs/operations.md'), 'utf8')
+  const counters = Object.keys(eventCounters).map((name) => `coatcheck_${name}_total`)
+  expect(counters.filter((name) => !guide.includes(`\`${name}\``))).toEqual([])
+
+  // Those of Shared Signals and of dry runs stand where these are explained.
+  const told =
+    guide + readFileSync(join(root, 'docs/signals.md'), 'utf8') + readFileSync(join(root, 'docs/access.md'), 'utf8')
+  const source = join(root, 'packages/gateway/src')
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+  const events = files.flatMap((name) =>
+    [...readFileSync(join(source, name), 'utf8').matchAll(/\bevent: '(\w+)'/g)].map(([, event]) => event),
+  )
+  expect(events.length).toBeGreaterThan(50)
+  expect([...new Set(events)].filter((event) => !told.includes(`\`${event}\``))).toEqual([])
 })
 
 test('titles are found wherever a test really runs', () => {

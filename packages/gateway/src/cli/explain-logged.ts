@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { explainDecision, type LoggedDecision } from '../access/logged-decision.ts'
 import type { Loaded } from '../config/load.ts'
 import { formatProblem } from '../config/problem.ts'
+import { reason } from '../config/surroundings.ts'
 import { errors } from '../errors.ts'
 import { type FoundInLog, findInLog, openLog } from './decisions-in-log.ts'
 import { row, rowsOf } from './explained-rows.ts'
@@ -29,7 +30,7 @@ export async function explainLogged(asked: AskedOfLog, loaded: Loaded, io: Io): 
   try {
     found = await findInLog(source, request)
   } catch (error) {
-    return say(`${log} can not be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, exit.usage)
+    return say(`${log} can not be read: ${reason(error)}`, exit.usage)
   }
   if (found.read === 0) return say(`${log} has no line of JSON; it takes the log as the gateway writes it`, exit.usage)
   const decision = found.decisions.at(-1)

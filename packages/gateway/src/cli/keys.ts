@@ -79,6 +79,7 @@ const actions = {
         `${file}: ${added.id} seals from now on; running gateways take it up by themselves`,
         ...(withdraw ? [`${file}: ${added.id} signs from now on; what other keys signed is believed no more`] : []),
         ...retired.map(({ id }) => `${file}: ${id} is retired`),
+        ...(retire && retired.length === 0 ? [`${file}: no key can be retired yet; list says when one can`] : []),
       ],
       data: { file, added: shown(added), retired: retired.map(shown) },
     }

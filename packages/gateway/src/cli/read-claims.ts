@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { reason } from '../config/surroundings.ts'
 import { isJsonObject, parseStrictJson } from '../protocol/strict-json.ts'
 import type { JsonObject } from '../session/json.ts'
 import type { Io } from './options.ts'
@@ -26,8 +27,8 @@ export async function readClaims(file: string, io: Io): Promise<JsonObject> {
 
 async function textOf(file: string, io: Io): Promise<string> {
   if (file !== '-') {
-    const bytes = await readFile(resolve(io.cwd, file)).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`${file} can not be read: ${error.code ?? String(error)}`)
+    const bytes = await readFile(resolve(io.cwd, file)).catch((error: unknown) => {
+      throw new Error(`${file} can not be read: ${reason(error)}`)
     })
     return whole([bytes], file)
   }

@@ -149,7 +149,7 @@ function describe({ code }: YAMLError): string {
 const messages: Partial<Record<YAMLError['code'], string>> = {
   BAD_ALIAS: 'an alias (*name) has no anchor (&name) before it; put text that starts with * in quotes',
   BAD_DQ_ESCAPE: 'an escape in double quotes is not valid; use single quotes',
-  BAD_INDENT: 'is not valid YAML: the indentation does not fit the lines around it',
+  BAD_INDENT: 'is not valid YAML: the indentation does not fit the lines around it, or a bracket above is not closed',
   BAD_SCALAR_START: 'is not valid YAML: put text that starts with @ or ` in quotes',
   BLOCK_AS_IMPLICIT_KEY: 'is not valid YAML: two keys on one line, or a line that is not indented enough',
   BLOCK_IN_FLOW: 'is not valid YAML: a bracket above is not closed',

@@ -104,7 +104,11 @@ export function resource() {
 
 /** A value that can stand in a header: visible ASCII and spaces, so no line can be forged. */
 export function headerValue() {
-  return text('header value', /^[\x20-\x7e]+$/, 'write one line of plain ASCII')
+  return text(
+    'header value',
+    /^[\x20-\x7e]+$/,
+    'write one line of plain ASCII; in the file it may be several, with >- before them',
+  )
 }
 
 /** Any text but the empty one. */

@@ -17,13 +17,13 @@ const style = `
 :root{color-scheme:light dark;--bg:#f3f4f7;--card:#fff;--text:#1b1f2a;--soft:#667085;--line:#e3e6ec;--hover:#f6f7fb;--accent:#4353d9;--note:#fff6dd;--note-text:#6f5200;--field:#8a90a0;--alert:#fdebe9;--alert-text:#9c1c18}
 @media (prefers-color-scheme:dark){:root{--bg:#11131a;--card:#1a1d27;--text:#eceef4;--soft:#98a1b3;--line:#2c3140;--hover:#222634;--accent:#98a4ff;--note:#332a10;--note-text:#f2d684;--field:#737c92;--alert:#411e26;--alert-text:#ff9d94}}
 *{box-sizing:border-box}
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--bg);color:var(--text);font:16px/1.5 system-ui,sans-serif}
+body{margin:0;min-height:100vh;display:grid;grid-template-columns:minmax(0,1fr);place-items:center;padding:24px;background:var(--bg);color:var(--text);font:16px/1.5 system-ui,sans-serif}
 main{width:100%;max-width:26rem;background:var(--card);border:1px solid var(--line);border-radius:16px;padding:32px;box-shadow:0 12px 40px rgb(0 0 0/.08)}
 h1{font-size:1.375rem;line-height:1.3;margin:0 0 4px}
 p{margin:0 0 20px;color:var(--soft)}
 .note{margin:0 0 24px;padding:8px 12px;border-radius:8px;background:var(--note);color:var(--note-text);font-size:.8125rem}
 form{margin:0}
-ul{list-style:none;margin:0 0 20px;padding:0;display:grid;gap:8px}
+ul{list-style:none;margin:0 0 20px;padding:0;display:grid;grid-template-columns:minmax(0,1fr);gap:8px}
 button{font:inherit;color:inherit;cursor:pointer}
 .user{width:100%;display:flex;gap:12px;align-items:center;text-align:left;padding:12px;border:1px solid var(--line);border-radius:12px;background:none}
 .user:hover{background:var(--hover)}
@@ -31,7 +31,7 @@ button:focus-visible,input:focus-visible{outline:2px solid var(--accent);outline
 .user[data-hinted]{border-color:var(--accent)}
 .face{flex:none;width:40px;height:40px;border-radius:50%;display:grid;place-items:center;background:var(--accent);color:var(--card);font-weight:600}
 .user span{min-width:0}
-.who,.more{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.who,.more{display:block;overflow-wrap:anywhere}
 .who{font-weight:600}
 .more{color:var(--soft);font-size:.8125rem}
 .password{width:100%;margin-top:6px;padding:9px 12px;font:inherit;font-weight:400;font-size:1rem;color:inherit;background:none;border:1px solid var(--field);border-radius:10px}

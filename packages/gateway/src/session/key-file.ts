@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { reason } from '../config/surroundings.ts'
 import { createKeyRing, type KeyRing, type RingKey } from './key-ring.ts'
 
 /** What a running process noticed about its key ring. */
@@ -79,7 +80,7 @@ export function readKeyFile(file: string): RingKey[] {
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new Error(`${file}: the key ring can not be read`, { cause })
+    throw new Error(`${file}: the key ring can not be read: ${reason(cause)}`, { cause })
   }
   if ((statSync(file).mode & 0o077) !== 0) {
     throw new Error(`${file}: the key ring can be read by others; run: chmod 600 ${file}`)
@@ -89,7 +90,6 @@ export function readKeyFile(file: string): RingKey[] {
 
 /** False if there is such a file already: it is left as it is. */
 export function createKeyFile(file: string, keys: readonly RingKey[]): boolean {
-  mkdirSync(dirname(file), { recursive: true })
   // Written aside and linked into place: two processes that start together agree on one ring, and a crash leaves no half.
   const draft = draftKeyFile(file, keys)
   try {
@@ -103,15 +103,23 @@ export function createKeyFile(file: string, keys: readonly RingKey[]): boolean {
   }
 }
 
-/** A complete key ring beside `file`, on the disk, readable by its owner only; gives its name. */
+/**
+ * A complete key ring beside `file`, on the disk, readable by its owner only; gives its name.
+ * @throws Error that names the ring, not the draft
+ */
 export function draftKeyFile(file: string, keys: readonly RingKey[]): string {
   const ring = keys.map(({ key, ...named }) => ({ ...named, key: Buffer.from(key).toString('base64url') }))
   const draft = `${file}.${randomBytes(6).toString('hex')}`
-  writeFileSync(draft, `${JSON.stringify({ version: 1, keys: ring }, undefined, 2)}\n`, {
-    mode: 0o600,
-    flag: 'wx',
-    flush: true,
-  })
+  try {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(draft, `${JSON.stringify({ version: 1, keys: ring }, undefined, 2)}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+      flush: true,
+    })
+  } catch (cause) {
+    throw new Error(`${file}: the key ring can not be written: ${reason(cause)}`, { cause })
+  }
   chmodSync(draft, 0o600)
   return draft
 }

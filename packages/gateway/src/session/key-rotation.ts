@@ -25,6 +25,8 @@ export function rotateKeyFile(
   name: string,
   { now, retire, withdraw = false }: { now: number; retire?: { readonly absolute: number }; withdraw?: boolean },
 ): Rotation {
+  // If there is none, in its own words.
+  readKeyFile(name)
   // The file itself, where the name is a link to it.
   const file = realpathSync(name)
   return exclusively(file, () => {

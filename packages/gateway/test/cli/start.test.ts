@@ -74,6 +74,42 @@ routes:
   expect(run.out.text + run.err.text).not.toContain('canary-secret')
 })
 
+test.each([
+  ['listen', 1],
+  ['admin', 1],
+  ['admin', 2],
+] as const)(
+  'coatcheck start where the port of %s is taken, workers: %d: one line that names it, exit 1, nothing left listening',
+  async (taken, workers) => {
+    const [free, adminPort] = [await reservePort(), await reservePort()]
+    await using other = await startUpstream()
+    const theirs = Number(new URL(other.url).port)
+    const port = taken === 'listen' ? theirs : free
+    using home = folder({
+      'coatcheck.yaml': `
+origin: http://127.0.0.1:${port}
+listen: { port: ${port} }
+admin: { port: ${taken === 'admin' ? theirs : adminPort} }
+workers: ${workers}
+providers:
+  corp: { issuer: http://127.0.0.1:1, clientId: web, clientSecret: { env: CLIENT_SECRET } }
+routes:
+  - { path: /x, upstream: 'http://127.0.0.1:1', access: public, csrf: off }
+`,
+    })
+    const run = coatcheck(['start'], { cwd: home.path, env: { CLIENT_SECRET: 'x' } })
+    try {
+      expect(await run.ended).toBe(1)
+    } finally {
+      run.child.kill('SIGKILL')
+    }
+    expect(run.err.text).toBe(
+      `coatcheck: ${taken}: 127.0.0.1:${theirs} is taken; write another port, or end who has it (EADDRINUSE)\n`,
+    )
+    expect(run.out.text).not.toContain('"started"')
+  },
+)
+
 test('coatcheck start with a broken file: all problems at once, FILE:LINE: path: message, on stderr; exit 2', async () => {
   using home = folder({
     'bad.yaml': `origin: http://app.example.com

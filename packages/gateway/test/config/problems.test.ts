@@ -85,7 +85,11 @@ test.each([
 })
 
 test.each([
-  ['an unclosed bracket', 'listen: { port: 1\norigin: x\n', 'c.yaml:2: is not valid YAML'],
+  [
+    'an unclosed bracket',
+    'listen: { port: 1\norigin: x\n',
+    'c.yaml:2: is not valid YAML: the indentation does not fit the lines around it, or a bracket above is not closed',
+  ],
   ['tabs', 'listen:\n\tport: 1\n', 'c.yaml:2: is not valid YAML: indent with spaces, not with tabs'],
   ['two documents', 'a: 1\n---\nb: 2\n', 'c.yaml:2: only one document'],
   ['an unknown alias', 'a: *b\n', 'c.yaml:1: a: an alias (*name) has no anchor'],

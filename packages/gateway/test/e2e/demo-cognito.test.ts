@@ -77,3 +77,26 @@ test('demo --cognito --https: Salesforce, and a user of the pool who changes the
   await page.getByRole('button', { name: 'Save' }).click()
   await page.getByText('204 · Saved').waitFor()
 })
+
+test.each([320, 360])(
+  'demo --cognito on a phone, %d px wide: no page is wider than the window, no answer wider than its card',
+  async (width) => {
+    await using demo = await startDemo('--cognito')
+    await using browser = await browse()
+    const { page } = browser
+    await page.setViewportSize({ width, height: 700 })
+    const tooWide = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+
+    await page.goto(demo.origin)
+    await page.getByRole('button', { name: 'Okta', exact: true }).click()
+    await page.getByRole('button', { name: 'Nora Vance' }).waitFor()
+    expect(await tooWide()).toBe(0)
+    await signedIn(page, 'Theo Marsh')
+    expect(await press(page, 'Open the payroll')).toMatch(/^403/)
+    expect(await press(page, 'Call the API')).toMatch(/^200/)
+    const cut = () =>
+      [...document.querySelectorAll('.card')].filter((card) => card.scrollWidth > card.clientWidth).length
+    expect(await page.evaluate(cut)).toBe(0)
+    expect(await tooWide()).toBe(0)
+  },
+)

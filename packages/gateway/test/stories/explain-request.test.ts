@@ -191,8 +191,8 @@ describe('explain --request', () => {
       [['--log', 'gateway.log'], '--log goes with --request ID'],
       [['GET', '/x', '--request', requestId, '--log', 'gateway.log'], '--request takes no METHOD'],
       [['--request', 'a b', '--log', 'gateway.log'], '--request is not an id'],
-      [['--request', requestId, '--log', 'missing.log'], 'missing.log can not be read: ENOENT'],
-      [['--request', requestId, '--log', '.'], '. can not be read: EISDIR'],
+      [['--request', requestId, '--log', 'missing.log'], 'missing.log can not be read: no such file'],
+      [['--request', requestId, '--log', '.'], '. can not be read: it is a folder'],
       [['--request', requestId, '--log', 'public/index.html'], 'public/index.html has no line of JSON'],
       [[], 'METHOD is missing'],
     ]
