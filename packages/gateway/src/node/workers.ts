@@ -44,7 +44,7 @@ const usual = {
 
 type Times = typeof usual
 
-/** Ends in a row, each soon after the start, after which a place counts as hopeless. */
+/** Ends in a row, each before or soon after it served, after which a place counts as hopeless. */
 const tries = 5
 
 const silent: Fault = { message: 'the worker does not answer' }
@@ -55,7 +55,9 @@ interface Place {
   worker: Worker | undefined
   /** The configuration that it runs, by number; 0: none yet. */
   running: number
-  /** Ends in a row that came soon after the start. */
+  /** When its worker began to serve. */
+  upSince: number | undefined
+  /** Ends in a row that came soon after that, or before it. */
   failures: number
   /** Waits for the worker's next word on a configuration. */
   heard: ((fault: Fault | undefined) => void) | undefined
@@ -95,8 +97,8 @@ export async function startWorkers({ count, files, log, ...options }: WorkersOpt
 
   function fork(place: Place): void {
     const worker = cluster.fork({ COATCHECK_WORKER: String(place.number) })
-    const startedAt = performance.now()
     place.worker = worker
+    place.upSince = undefined
     closeUndelivered(worker)
     worker.on('message', (message: ToPrimary) => hear(place, worker, message))
     // A channel that breaks is followed by `exit`.
@@ -107,8 +109,7 @@ export async function startWorkers({ count, files, log, ...options }: WorkersOpt
       metrics.gone(place.number)
       stopWaiting(place)
       place.heard?.({ message: `the worker ended (${signal ?? `exit status ${code}`})` })
-      if (state === 'running')
-        replace(place, { workerPid: worker.process.pid, code, signal }, performance.now() - startedAt)
+      if (state === 'running') replace(place, { workerPid: worker.process.pid, code, signal })
       else if (places.every((one) => one.worker === undefined)) allGone()
     })
   }
@@ -126,6 +127,7 @@ export async function startWorkers({ count, files, log, ...options }: WorkersOpt
     } else if (message.kind === 'want-exposition') void answerWithMetrics(worker, message.id)
     else if (message.kind === 'running') {
       place.running = message.number
+      place.upSince ??= performance.now()
       // There was a reload while it started.
       if (place.heard === undefined && message.number !== order.number) void bringAlong(place)
       place.heard?.(undefined)
@@ -136,13 +138,11 @@ export async function startWorkers({ count, files, log, ...options }: WorkersOpt
     }
   }
 
-  function replace(
-    place: Place,
-    end: { workerPid: number | undefined; code: number; signal: string },
-    lived: number,
-  ): void {
+  function replace(place: Place, end: { workerPid: number | undefined; code: number; signal: string }): void {
     const crashed = end.code !== 0 || end.signal !== null
-    place.failures = lived >= times.steady ? 0 : place.failures + 1
+    // A start that failed is a failure, however long it took.
+    const steady = place.upSince !== undefined && performance.now() - place.upSince >= times.steady
+    place.failures = steady ? 0 : place.failures + 1
     // The first one is replaced at once; who crashes again and again must not take the processor from the others.
     const pause = place.failures <= 1 ? 0 : Math.min(times.longestPause, times.firstPause * 2 ** (place.failures - 2))
     const fields = { worker: place.number, ...end, pause }
@@ -303,7 +303,14 @@ export async function startWorkers({ count, files, log, ...options }: WorkersOpt
   }
 }
 
-const empty = { worker: undefined, running: 0, failures: 0, heard: undefined, pause: undefined } as const
+const empty = {
+  worker: undefined,
+  running: 0,
+  upSince: undefined,
+  failures: 0,
+  heard: undefined,
+  pause: undefined,
+} as const
 
 function newOrder(number: number, files: Files): Order {
   // Fresh ones with each configuration: tickets of a certificate that was taken back resume nothing.

@@ -64,6 +64,15 @@ test('WK2 where no worker stays up, that is the end: what watches the primary he
   expect(await players.workers.stop()).toBe(true)
 }, 20_000)
 
+test('WK2 a start that fails slowly is a failure too, however long it took', async () => {
+  await using players = await startPlayers({ steady: 1 })
+  players.put('trap')
+  players.crash(2)
+  players.crash(1)
+  await players.workers.gaveUp
+  expect(await players.workers.stop()).toBe(true)
+}, 20_000)
+
 test('RL2 a worker that started with a configuration while another one refused it goes back to the one before', async () => {
   await using players = await startPlayers()
   const reload = players.workers.reload(players.configuration('second', { 'do 1': 'refuse' }))

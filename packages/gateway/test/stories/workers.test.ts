@@ -330,7 +330,7 @@ test('WK2 where no worker can start any more, it is tried five times, and all of
   expect(await gateway.ended).toBe(1)
   expect(gateway.events('worker_failed').at(-1)?.reason).toContain('not a key ring')
   expect(gateway.events('workers_gave_up')).toHaveLength(1)
-}, 40_000)
+}, 120_000)
 
 test('MO2 who guesses over connections to several workers is heard no more than 50 times in all', async () => {
   await using world = await worldOfWorkers()
