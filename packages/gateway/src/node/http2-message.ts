@@ -28,14 +28,18 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
   /** Also takes name, value, … as node:http does. */
   override writeHead(status: number, headers?: unknown): this {
     if (!Array.isArray(headers)) return super.writeHead(status, headers as never)
+    // Of a head that could not be sent, nothing gets into the one that takes its place.
+    for (const name of this.getHeaderNames()) this.removeHeader(name)
     for (let i = 0; i < headers.length; i += 2) {
       const name = (headers[i] as string).toLowerCase()
       const value = headers[i + 1] as string
       // About a connection, which is not ours to talk about. @see RFC 9113 §8.2.2
       if (connectionHeaders.has(name)) continue
-      // node:http2 refuses to repeat some (X-Content-Type-Options), which upstreams do in innocence.
-      if (name !== 'set-cookie' && this.getHeader(name) === value) continue
-      this.appendHeader(name, value)
+      const before = name === 'set-cookie' ? undefined : this.getHeader(name)
+      if (before === undefined) this.appendHeader(name, value)
+      else if (before === value || single.has(name)) continue
+      else if (lists.has(name)) this.setHeader(name, `${before}, ${value}`)
+      else this.appendHeader(name, value)
     }
     return super.writeHead(status)
   }
@@ -60,6 +64,21 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
     return this
   }
 }
+
+/**
+ * What node:http2 refuses to send twice, and upstreams repeat in innocence. These are lists, in one line or in several, and
+ * their order is that of the codings. @see RFC 9110 §5.3, §8.4, §8.5
+ */
+const lists: ReadonlySet<string> = new Set(['content-encoding', 'content-language'])
+
+/** Of these the first one stays, as `siftResponse` has it for others that can't be two. */
+const single: ReadonlySet<string> = new Set([
+  ...['access-control-allow-credentials', 'access-control-max-age', 'access-control-request-method', 'age'],
+  ...['authorization', 'content-length', 'content-location', 'content-md5', 'content-range', 'content-type', 'date'],
+  ...['dnt', 'etag', 'expires', 'from', 'host', 'if-match', 'if-modified-since', 'if-none-match', 'if-range'],
+  ...['if-unmodified-since', 'last-modified', 'location', 'max-forwards', 'proxy-authorization', 'range', 'referer'],
+  ...['retry-after', 'tk', 'upgrade-insecure-requests', 'user-agent', 'x-content-type-options'],
+])
 
 const connectionHeaders: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'http2-settings', 'te'],

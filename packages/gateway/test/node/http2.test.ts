@@ -221,6 +221,35 @@ describe('an answer', () => {
     for (const name of ['connection', 'keep-alive', 'transfer-encoding', 'x-hop']) expect(headers[name]).toBeUndefined()
   })
 
+  test('whatever an upstream repeats or calls a status, it gets an answer through or a 502, and nothing ends the process', async () => {
+    const repeated = [
+      'Content-Language',
+      'de',
+      'Content-Language',
+      'en',
+      'ETag',
+      '"a"',
+      'ETag',
+      '"b"',
+      'X',
+      '1',
+      'X',
+      '2',
+    ]
+    await using upstream = await startUpstream((req, res) => {
+      if (req.url === '/700') res.writeHead(700, ['X-Left', 'over', 'Content-Length', '2']).end('no')
+      else res.writeHead(200, repeated).end('body')
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const { status, headers, body } = await ask(session)
+    expect([status, body]).toEqual([200, 'body'])
+    expect([headers['content-language'], headers.etag, headers.x]).toEqual(['de, en', '"a"', '1, 2'])
+    // HTTP/2 has no such status.
+    const odd = await ask(session, { ':path': '/700' })
+    expect([odd.status, odd.body, odd.headers['x-left']]).toEqual([502, '{"code":"upstream_unavailable"}', undefined])
+  })
+
   test('HEAD, 204 and 304 have no body', async () => {
     await using upstream = await startUpstream((req, res) => {
       res
