@@ -214,22 +214,39 @@ export class Exchange implements Abortable, LiveStream {
       this.#state = 'held'
       const held = this.#held ?? new HeldAnswer()
       this.#held = held
-      void said.then((decision) => {
-        if (this.#state !== 'held') return
-        this.#held = undefined
-        this.#seen = this.#around.now
-        if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
-        else this.#settle(decision, status, headers)
-        if (decision !== undefined) return
-        for (const chunk of held.chunks) this.onData(chunk)
-        if (this.#complete) this.onComplete()
-        else if (!this.#paused) this.#resume?.()
-        this.flushHead()
-      })
+      void said
+        .then((decision) => {
+          if (this.#state !== 'held') return
+          this.#held = undefined
+          this.#seen = this.#around.now
+          if (decision === undefined && this.#broken !== undefined) this.#fail('upstream_unavailable', this.#broken)
+          else this.#settle(decision, status, headers)
+          // Something else was answered: what was held belongs to nobody, and would be written behind the end of that.
+          if (!this.#isStreaming()) return
+          for (const chunk of held.chunks) this.onData(chunk)
+          if (this.#complete) this.onComplete()
+          else if (!this.#paused) this.#resume?.()
+          this.flushHead()
+        })
+        .catch((error: Error) => this.#faulted(error))
       return held.looksOn
     }
     this.#settle(said, status, headers)
     return said === undefined
+  }
+
+  /** For the compiler, which takes the state for what it was before a call. */
+  #isStreaming(): boolean {
+    return this.#state === 'streaming'
+  }
+
+  /** The answer can't be passed on. There is no caller left who would hear of it. */
+  #faulted(error: Error): void {
+    if (this.#state !== 'over') this.#fail('upstream_unavailable', error)
+    else {
+      this.#around.failed(error, this.decision)
+      this.#cut()
+    }
   }
 
   #settle(said: Forward | Respond | undefined, status: number, headers: string[]): void {
@@ -424,9 +441,18 @@ export class Exchange implements Abortable, LiveStream {
     this.body?.destroy()
     // A truncated answer must not look whole: no last chunk, no end, a cut connection.
     if (begun) this.#cut()
-    // What the upstream's answer would have carried is due with this one too: the new value of a rotated session cookie.
-    else
+    else this.#apologize(code)
+  }
+
+  #apologize(code: UpstreamFailure): void {
+    try {
+      // What the upstream's answer would have carried is due with this one too: the new value of a rotated session cookie.
       respond(this.#request, this.#response, this.#around.unavailable(code, this.decision), this.decision.response.add)
+    } catch (error) {
+      // Thrown on, it would end the process, and with it what everybody else is waiting for.
+      this.#around.failed(error as Error, this.decision)
+      this.#cut()
+    }
   }
 
   #cut(): void {

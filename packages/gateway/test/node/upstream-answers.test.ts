@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import type { Forward } from '../../src/decision.ts'
+import type { RequestHead } from '../../src/protocol/head.ts'
 import { siftTrailers } from '../../src/protocol/sift-response.ts'
-import { forwardTo, openWire, startCarrier, statusLines } from './carrier.ts'
+import { forwardTo, openWire, pause, startCarrier, statusLines } from './carrier.ts'
 
 const ok = 'Content-Length: 2\r\n\r\nok'
 const chunked = '2\r\nok\r\n0\r\n\r\n'
@@ -114,5 +116,51 @@ describe('what belongs to one hop', () => {
       ['grpc-status', '0'],
       ['Content-Digest', 'x'],
     ])
+  })
+})
+
+describe('a refusal that is held until the guard has said what becomes of it', () => {
+  /** What the client receives, and what would have ended the process. */
+  async function heldBack(answer: string, change: (head: RequestHead, url: string) => Forward) {
+    const faults: unknown[] = []
+    const note = (fault: unknown) => void faults.push(fault)
+    process.on('uncaughtExceptionMonitor', note)
+    const server = createServer((socket) => {
+      socket
+        .on('error', () => {})
+        .on('data', () => {
+          socket.write(answer, 'latin1')
+          setTimeout(() => socket.destroy(), 50)
+        })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    await using carrier = await startCarrier((head) => change(head, url))
+    const request = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+    const received = await (await openWire(carrier.port, request)).closed
+    server.close()
+    // What is written behind the end of an answer is found out a moment later.
+    await pause(20)
+    process.removeListener('uncaughtExceptionMonitor', note)
+    return { received, faults }
+  }
+
+  test('PX10 it breaks off while the guard reads of it: 502, and not a byte of it behind that', async () => {
+    const { received, faults } = await heldBack(
+      'HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\nhalf',
+      (head, url) => forwardTo(url, head, { refused: (_, { look }) => look(1024).then(() => undefined) }),
+    )
+    expect(statusLines(received)).toEqual(['HTTP/1.1 502'])
+    expect([received.includes('half'), faults]).toEqual([false, []])
+  })
+
+  test('LO1 it is an event stream, and its session has too many: refused, and not a byte of it behind that', async () => {
+    const stream = 'HTTP/1.1 401 Unauthorized\r\nContent-Type: text/event-stream\r\n\r\ndata: half\n\n'
+    const { received, faults } = await heldBack(stream, (head, url) =>
+      forwardTo(url, head, { unauthorized: () => pause(20).then(() => undefined), live: () => undefined }),
+    )
+    expect(received).toContain('too_many_streams')
+    expect([received.includes('half'), faults]).toEqual([false, []])
   })
 })
