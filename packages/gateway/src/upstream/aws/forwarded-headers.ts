@@ -1,5 +1,3 @@
-import { mayPass } from '../../config/aws-schema.ts'
-
 /**
  * What of the head for an upstream reaches AWS: of the client's, what says how to read or answer the request, and what the
  * route adds. Not its Authorization or `x-amz-*`, which could make the request somebody else's or another one
@@ -7,21 +5,13 @@ import { mayPass } from '../../config/aws-schema.ts'
  * request again in the log: AWS knows the user by the role's session.
  */
 export function createForwardedHeaders(further: readonly string[]): (forward: readonly string[]) => string[] {
-  const passed = new Set([...usual, ...further.map((name) => name.toLowerCase()).filter(mayPass)])
-  /** Names are few and come in few spellings. Bounded, since they come from clients. */
-  const known = new Map<string, boolean>()
-
-  function passes(name: string): boolean {
-    const passing = own.has(name) || passed.has(name.toLowerCase())
-    if (known.size < 500 && name.length <= 64) known.set(name, passing)
-    return passing
-  }
-
+  // The configuration has refused what may not be among them.
+  const passed = new Set([...usual, ...further.map((name) => name.toLowerCase())])
   return (forward) => {
     const kept: string[] = []
     for (let i = 0; i < forward.length; i += 2) {
       const name = forward[i] as string
-      if (known.get(name) ?? passes(name)) kept.push(name, forward[i + 1] as string)
+      if (own.has(name) || passed.has(name.toLowerCase())) kept.push(name, forward[i + 1] as string)
     }
     return kept
   }
