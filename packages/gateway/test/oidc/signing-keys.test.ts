@@ -41,17 +41,21 @@ function createIssuer() {
   }
 }
 
-/** A turn or several of the loop: whoever can go on has done so. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20))
-
-test('IT4 after a key rotation a crowd looks the new key up by one request, whenever each of them comes', async () => {
-  const [old, fresh] = [await newKey('old'), await newKey('new')]
-  const issuer = createIssuer()
+/** An issuer whose one key is known. */
+async function createKnownIssuer() {
+  const [issuer, old] = [createIssuer(), await newKey('old')]
   issuer.publish(old)
   const first = issuer.verify(old)
   await issuer.answerNext()
   expect(await first).toBe('ada')
+  return issuer
+}
 
+/** A turn or several of the loop: whoever can go on has done so. */
+const settled = () => new Promise((resolve) => setTimeout(resolve, 20))
+
+test('IT4 after a key rotation a crowd looks the new key up by one request, whenever each of them comes', async () => {
+  const [issuer, fresh] = [await createKnownIssuer(), await newKey('new')]
   issuer.publish(fresh)
   const before = Array.from({ length: 20 }, () => issuer.verify(fresh))
   await expect.poll(() => issuer.waiting.length).toBe(1)
@@ -65,12 +69,7 @@ test('IT4 after a key rotation a crowd looks the new key up by one request, when
 })
 
 test('IT4 an answer that may be older than the rotation is not the last word: one more request serves all who need it', async () => {
-  const [old, fresh] = [await newKey('old'), await newKey('new')]
-  const issuer = createIssuer()
-  issuer.publish(old)
-  const first = issuer.verify(old)
-  await issuer.answerNext()
-  await first
+  const [issuer, fresh] = [await createKnownIssuer(), await newKey('new')]
   // Somebody else's look is on its way when the keys change.
   const stranger = issuer.verify(await newKey('stranger')).catch((error: Error) => error.name)
   await expect.poll(() => issuer.waiting.length).toBe(1)
@@ -84,13 +83,7 @@ test('IT4 an answer that may be older than the rotation is not the last word: on
 })
 
 test('IT4 invented kids, one after the other or at once, become no flood of requests', async () => {
-  const issuer = createIssuer()
-  const old = await newKey('old')
-  issuer.publish(old)
-  const first = issuer.verify(old)
-  await issuer.answerNext()
-  await first
-  const invented = await newKey('invented')
+  const [issuer, invented] = [await createKnownIssuer(), await newKey('invented')]
   const refused = (kid: string) => issuer.verify({ ...invented, kid }).catch((error: Error) => error.name)
   let requests = 0
   for (let wave = 0; wave < 10; wave++) {
