@@ -17,6 +17,10 @@ export interface Connection {
   response: ServerResponse | undefined
   /** Set with the last answer: whatever arrives after it is never taken for a request. */
   closing: boolean
+  /** Pipelined requests whose answers wait for an earlier one. */
+  behind: number
+  /** Requests that came after the last one that is answered. */
+  ignored: number
   /** Usually none or one; more with pipelining. */
   readonly running: Abortable[]
   /** As the last look for stalled connections found them. */
@@ -41,6 +45,8 @@ function remember(socket: Marked, address: string): Connection {
     request: undefined,
     response: undefined,
     closing: false,
+    behind: 0,
+    ignored: 0,
     running: [],
     seenRequest: undefined,
     seenRead: 0,
@@ -71,6 +77,27 @@ export function hasBody(request: IncomingMessage): boolean {
 /** Is there body still to come? (A request without one isn't `complete` either, at the moment Node hands it out.) */
 export function hasUnreadBody(request: IncomingMessage): boolean {
   return !request.complete && hasBody(request)
+}
+
+/** As many requests of a connection at once as HTTP/2 may have streams. */
+const maxBehind = 100
+const maxIgnored = 1000
+
+/**
+ * Answers go out in order, and node:http reads on meanwhile, however many requests wait: behind one slow answer a single
+ * client could heap up as many as it likes, each of them on its way to an upstream. Beyond a number that nobody comes to in good
+ * faith, the connection serves no more, and its client sends what was not answered elsewhere. @see RFC 9112 §9.3.2
+ */
+export function limitPipelining(connection: Connection, response: ServerResponse): void {
+  const before = connection.response
+  if (connection.behind === 0 && (before === undefined || before.writableEnded)) return
+  if (++connection.behind >= maxBehind) closeAfter(connection, response)
+  response.once('close', () => connection.behind--)
+}
+
+/** What follows the last request is never a request (smuggling), but node:http keeps an answer for each. */
+export function ignore(connection: Connection): void {
+  if (++connection.ignored > maxIgnored) connection.socket.destroy()
 }
 
 /** How long a refused upload may go on before its connection is cut. */

@@ -7,7 +7,7 @@ import type { Logger } from 'pino'
 import type { Decision, Endpoint, Forward, Look, Outcome, Respond, Sent, ServeStatic, Tunnel } from '../decision.ts'
 import type { RequestHead } from '../protocol/head.ts'
 import { type Beginning, ClientGone, declaredLength, invite, readBeginning, readBody } from './body.ts'
-import { type Connection, closeAfter, connectionOf, isIdle } from './connection.ts'
+import { type Connection, closeAfter, connectionOf, ignore, isIdle, limitPipelining } from './connection.ts'
 import { drain } from './drain.ts'
 import { stream } from './event-stream.ts'
 import { createHandshakes } from './handshakes.ts'
@@ -93,8 +93,11 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
 
   function receive(request: IncomingMessage, response: ServerResponse): void {
     const connection = connectionOf(request.socket)
-    // What follows a refused request on its connection is never a request (smuggling).
-    if (connection.closing) return
+    if (connection.closing) {
+      ignore(connection)
+      return
+    }
+    limitPipelining(connection, response)
     connection.request = request
     connection.response = response
     if (draining) response.shouldKeepAlive = false

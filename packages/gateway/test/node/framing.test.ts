@@ -1,6 +1,16 @@
 import { request } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { eventually, forwardTo, openWire, pause, startCarrier, startUpstream, statusLines, text } from './carrier.ts'
+import {
+  eventually,
+  forwardTo,
+  gate,
+  openWire,
+  pause,
+  startCarrier,
+  startUpstream,
+  statusLines,
+  text,
+} from './carrier.ts'
 
 const host = 'Host: a\r\n'
 
@@ -78,6 +88,35 @@ describe('framing', () => {
     )
     const received = await wire.until(/\[\/3\]/)
     expect(received.match(/\[.*?\]/g)).toEqual(['[/1]', '[/2]', '[/3]'])
+    wire.socket.destroy()
+  })
+
+  test('a client that heaps requests up behind a slow answer: some are answered, more are never decided, a flood is cut', async () => {
+    let slow = gate()
+    await using carrier = await startCarrier(async () => {
+      await slow.opened
+      return text(200, 'ok')
+    })
+    const requests = (count: number) => `GET / HTTP/1.1\r\n${host}\r\n`.repeat(count)
+    const wire = await openWire(carrier.port, requests(300))
+    await eventually(() => carrier.decided.length > 0)
+    await pause(50)
+    slow.open()
+    const received = await wire.closed
+    expect([carrier.decided.length, statusLines(received).length]).toEqual([101, 101])
+    expect(received.match(/connection: close/gi)).toHaveLength(1)
+
+    slow = gate()
+    const flood = await openWire(carrier.port, requests(2000))
+    expect([await flood.closed, carrier.decided.length]).toEqual(['', 202])
+    slow.open()
+  })
+
+  test('as many as it likes, as long as the answers keep up', async () => {
+    await using carrier = await startCarrier(({ target }) => text(200, `[${target}]`))
+    const wire = await openWire(carrier.port, `GET /1 HTTP/1.1\r\n${host}\r\n`.repeat(1000))
+    wire.socket.write(`GET /2 HTTP/1.1\r\n${host}\r\n`)
+    expect(statusLines(await wire.until(/\[\/2\]/))).toHaveLength(1001)
     wire.socket.destroy()
   })
 
