@@ -14,7 +14,16 @@ import selfsigned from 'selfsigned'
 import { describe, expect, test } from 'vitest'
 import type { Decision } from '../../src/decision.ts'
 import type { RequestHead } from '../../src/protocol/head.ts'
-import { type CarrierOptions, eventually, forwardTo, pause, startCarrier, startUpstream, text } from './carrier.ts'
+import {
+  type CarrierOptions,
+  eventually,
+  forwardTo,
+  gate,
+  pause,
+  startCarrier,
+  startUpstream,
+  text,
+} from './carrier.ts'
 
 const { cert, private: key } = await selfsigned.generate([{ name: 'commonName', value: '127.0.0.1' }], {
   keyType: 'ec',
@@ -520,6 +529,26 @@ describe('what nghttp2 refuses below us', () => {
     const socket = await send(world.carrier.port, headersFrame([...usual, ['x-a', 'b']]))
     await eventually(() => world.heads.length === 1)
     socket.destroy()
+  })
+
+  test('half a head does not hold up a stop: what is under way on its connection finishes, and then it is cut', async () => {
+    const decision = gate()
+    await using world = await start(() => decision.opened.then(() => text(200, 'fine')))
+    // Its end (CONTINUATION) never comes.
+    const half = frame(0x1, 0x1, 3, Buffer.from([0x82]))
+    const socket = await send(world.carrier.port, headersFrame(usual), half)
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += String(chunk)
+    })
+    await eventually(() => world.heads.length === 1)
+    const started = performance.now()
+    const stopped = world.carrier.server.close({ graceMs: 120_000 })
+    await pause(120)
+    decision.open()
+    await stopped
+    expect(performance.now() - started).toBeLessThan(8000)
+    expect(received).toContain('fine')
   })
 
   test.each<[string, [string, string][]]>([
