@@ -114,10 +114,13 @@ const WITHHELD = [
   ...['forwarded', 'via', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'client-ip', 'true-client-ip'],
   ...['cf-connecting-ip', 'cf-connecting-ipv6', 'fastly-client-ip', 'fly-client-ip', 'do-connecting-ip', 'x-forwarded'],
   ...['forwarded-for', 'x-azure-clientip', 'x-azure-socketip', 'x-nf-client-connection-ip', 'x-proxyuser-ip'],
-  ...['remote-addr', 'remote-host', 'x-host', 'x-http-host-override', 'x-request-id'],
+  ...['remote-addr', 'remote-host', 'x-host', 'x-http-host-override', 'x-request-id', 'x-originating-ip'],
+  ...['x-scheme', 'x-url-scheme', 'front-end-https', 'x-proxied-https'],
   // another path or method than the one that was checked
   ...['x-http-method-override', 'x-http-method', 'x-method-override', 'x-rewrite-url', 'x-waws-unencoded-url'],
   ...['x-http-destinationurl', 'x-matched-path', 'x-now-route-matches'],
+  // gunicorn cuts SCRIPT_NAME off the path, whoever sends it: `/public/admin` would be `/admin` to the application
+  ...['script-name', 'x-script-name', 'path-info'],
   // identity, as other proxies in front of an application assert it
   ...['remote-user', 'remote-group', 'remote-groups', 'remote-name', 'remote-email', 'remote-ident', 'x-userinfo'],
   ...['client-cert', 'client-cert-chain', 'x-client-cert', 'x-client-verify', 'x-client-dn', 'x-arr-clientcert'],
@@ -147,8 +150,8 @@ const WITHHELD_PREFIXES = [
     'cf-access-',
     'tailscale-user-',
   ],
-  // WebLogic's own proxy; Next.js to itself (CVE-2025-29927: a request that carries it skips the application's checks)
-  ...['wl-proxy-', 'x-middleware-', 'x-invoke-'],
+  // WebSphere's own proxy ($WSRU: the user), WebLogic's; Next.js to itself (CVE-2025-29927: a request that carries it skips the application's checks)
+  ...['-ws', 'wl-proxy-', 'x-middleware-', 'x-invoke-'],
 ]
 
 /** Forwarded as they come; listed so that a browser's usual headers cost one look-up. */

@@ -28,6 +28,8 @@ const forgeable = [
   ...['X-Azure-ClientIP', 'X-Appengine-User-IP', 'X-Vercel-Forwarded-For', 'WL-Proxy-Client-IP', 'X-Host'],
   ...['X-Original-URL', 'X-Original-Host', 'X-Original-Method', 'X-Rewrite-URL', 'X-HTTP-Method-Override'],
   ...['X-HTTP-Method', 'X-Method-Override', 'X-Envoy-Original-Path', 'X-Waws-Unencoded-Url', 'X-Matched-Path'],
+  ...['SCRIPT_NAME', 'X-Script-Name', 'PATH_INFO', 'X-Scheme', 'X-Url-Scheme', 'Front-End-Https', 'X-Proxied-Https'],
+  ...['X-Originating-IP', '$WSRU', '$WSSN', '$WSSC'],
   ...['X-Middleware-Subrequest', 'X-Middleware-Rewrite', 'X-Invoke-Path'],
   ...[
     'Remote-User',
