@@ -400,7 +400,7 @@ export class Exchange implements Abortable, LiveStream {
       const name = headers[i] as string
       if (name.length === 14 && name.toLowerCase() === 'content-length') length = i
       else if (name.length === 12 && name.toLowerCase() === 'content-type') {
-        this.#endless = (headers[i + 1] as string).startsWith('text/event-stream')
+        this.#endless = EVENT_STREAM.test(headers[i + 1] as string)
       } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
         if (coded || headers[i + 1]?.toLowerCase() !== 'chunked') return false
         coded = true
@@ -462,6 +462,9 @@ export class Exchange implements Abortable, LiveStream {
     else this.#response.destroy()
   }
 }
+
+/** Types have no letter case. @see RFC 9110 §8.3.1 */
+const EVENT_STREAM = /^text\/event-stream/i
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 

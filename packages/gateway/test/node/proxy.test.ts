@@ -157,22 +157,25 @@ describe('passing on', () => {
 })
 
 describe('streaming', () => {
-  test('PX10 the first event of an event stream arrives before the upstream ends, and idleness does not cut it', async () => {
-    let say = (_: string) => {}
-    await using upstream = await startUpstream((_, res) => {
-      res.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
-      say = (text) => res.write(text)
-    })
-    await using carrier = await startCarrier((head) => forwardTo(upstream.url, head, { timeout: 1000 }))
-    const response = await answerTo(carrier.url)
-    for (const event of ['data: 1\n\n', 'data: 2\n\n']) {
-      const heard = once(response, 'data') as Promise<[Buffer]>
-      say(event)
-      expect(String((await heard)[0])).toBe(event)
-      if (event.includes('1')) await pause(1500)
-    }
-    response.destroy()
-  })
+  test.each(['text/event-stream', 'Text/Event-Stream; charset=utf-8'])(
+    'PX10 the first event of an event stream (%s) arrives before the upstream ends, and idleness does not cut it',
+    async (type) => {
+      let say = (_: string) => {}
+      await using upstream = await startUpstream((_, res) => {
+        res.writeHead(200, { 'Content-Type': type }).flushHeaders()
+        say = (text) => res.write(text)
+      })
+      await using carrier = await startCarrier((head) => forwardTo(upstream.url, head, { timeout: 1000 }))
+      const response = await answerTo(carrier.url)
+      for (const event of ['data: 1\n\n', 'data: 2\n\n']) {
+        const heard = once(response, 'data') as Promise<[Buffer]>
+        say(event)
+        expect(String((await heard)[0])).toBe(event)
+        if (event.includes('1')) await pause(1500)
+      }
+      response.destroy()
+    },
+  )
 
   test('PX10 the head arrives although the body is far away', async () => {
     await using upstream = await startUpstream((_, res) => res.writeHead(200, { 'Content-Length': '5' }).flushHeaders())
