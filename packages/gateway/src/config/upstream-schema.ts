@@ -39,7 +39,9 @@ export function upstreamKeys(around: Surroundings) {
       .max(10_000, wholeNumber)
       .optional()
       .meta({ default: 128 })
-      .describe('Connections to each address; a request that finds all of them busy waits.'),
+      .describe(
+        'Connections to each address; a request that finds all of them busy waits. Event streams have others (with undici they have not).',
+      ),
     timeouts: z
       .strictObject({
         connect: duration({ max: '5m' })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
 import selfsigned from 'selfsigned'
@@ -209,6 +209,24 @@ test('at most so many connections to an address; the others wait their turn', as
   const answers = await Promise.all(Array.from({ length: 8 }, () => ask(carrier.url)))
   expect(answers.flat()).toEqual(new Array(8).fill('200 a'))
   expect(most).toBe(2)
+})
+
+test('event streams take no place of those: however many there are, a request finds a connection', async () => {
+  const streams: ServerResponse[] = []
+  await using a = await startUpstream((req, res) => {
+    if (req.url !== '/events') res.end('a')
+    else streams.push(res.writeHead(200, { 'Content-Type': 'text/event-stream' }))
+    streams.at(-1)?.flushHeaders()
+  })
+  await using carrier = await startWith({ addresses: [a.url], connections: 2 })
+  const open = await Promise.all(Array.from({ length: 5 }, () => fetch(`${carrier.url}/events`)))
+  expect(await ask(carrier.url, 2)).toEqual(['200 a', '200 a'])
+  // Their connections serve nobody else afterwards, and end with them.
+  for (const stream of streams) stream.end('data: last\n\n')
+  expect(await Promise.all(open.map((response) => response.text()))).toEqual(new Array(5).fill('data: last\n\n'))
+  const connections = () => new Promise<number>((resolve) => a.server.getConnections((_, count) => resolve(count)))
+  await expect.poll(connections).toBeLessThanOrEqual(2)
+  expect(await ask(carrier.url)).toEqual(['200 a'])
 })
 
 describe('TLS to an upstream', async () => {

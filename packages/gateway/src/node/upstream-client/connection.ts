@@ -11,6 +11,8 @@ export interface ConnectionHost {
   open(listener: SocketListener): Socket
   /** The connection has become free for another request. */
   freed(connection: Connection): void
+  /** Its answer is endless: it has its place outside of the pool, and will not come back. */
+  setApart(connection: Connection): void
   /** It serves nobody any more. `again` was written onto it in vain and is to be sent anew. */
   lost(connection: Connection, again: Task | undefined): void
   /** Its socket is closed. */
@@ -123,6 +125,9 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
     this.#persistent = head.persistent && !task.head.last
     this.#lifetime = head.keepAlive === -1 ? this.#host.keepAliveTimeout : head.keepAlive
     if (task.answer(head, this.#resume) === false) this.#paused = true
+    if (!task.endless || this.#dead) return
+    this.#persistent = false
+    this.#host.setApart(this)
   }
 
   data(chunk: Buffer): void {

@@ -32,6 +32,8 @@ export interface UpstreamHandler {
   onResponseStarted?(): void
   /** Taken instead of `onHeaders` where it is there. */
   onHead?(status: number, headers: RawHeaders, resume: () => void): boolean
+  /** Asked once the head is handed over: this answer goes on until somebody ends it (an event stream). */
+  readonly endless?: boolean
   /** Also informational answers. `false`: read no more until `resume`; what was read already still comes. */
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean
   /** `chunk` is the handler's own. */
@@ -57,7 +59,7 @@ export interface UpstreamPool {
 }
 
 export interface UpstreamPoolOptions {
-  /** At most this many at once; further requests wait their turn. */
+  /** At most this many at once; further requests wait their turn. Those with an endless answer are not counted. */
   readonly connections?: number
   /** Milliseconds until a connection, TLS included, must stand. */
   readonly connectTimeout?: number

@@ -27,6 +27,8 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   const { host, open } = createOpener(origin, options.tls)
   const writeHead = createHeadWriter(host)
   const all = new Set<Connection>()
+  /** Each with an endless answer: of these a few would take all places, for hours. */
+  const apart = new Set<Connection>()
   /** Free, and read since they became so. The one that was used last is used next: the others may grow old and go. */
   const idle: Connection[] = []
   /** Free, perhaps since this turn of the loop only. */
@@ -58,8 +60,14 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
       resting.push(connection)
       if (next < queue.length) wake()
     },
+    setApart(connection) {
+      all.delete(connection)
+      apart.add(connection)
+      if (next < queue.length) wake()
+    },
     lost(connection, again) {
       all.delete(connection)
+      apart.delete(connection)
       forget(idle, connection)
       forget(resting, connection)
       if (again !== undefined) connect(again)
@@ -173,7 +181,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
       queue = []
       next = 0
       for (const task of waiting) task.fail(error)
-      for (const connection of [...all]) connection.fail(error)
+      for (const connection of [...all, ...apart]) connection.fail(error)
       return gone()
     },
   }

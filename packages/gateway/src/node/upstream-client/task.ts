@@ -48,6 +48,10 @@ export class Task {
     return true
   }
 
+  get endless(): boolean {
+    return this.#handler.endless === true
+  }
+
   answering(): void {
     this.#handler.onResponseStarted?.()
   }
