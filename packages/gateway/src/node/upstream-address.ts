@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { Pool } from 'undici'
 import type { PoolSettings } from '../decision.ts'
+import { createConnector } from './undici-connector.ts'
 import type { UpstreamHandler, UpstreamRequest } from './upstream-client/contract.ts'
 import { createUpstreamPool } from './upstream-client/pool.ts'
 
@@ -137,7 +138,7 @@ function openClient(origin: string, { client, settings }: AddressOptions): Clien
     bodyTimeout: 0,
     pipelining: 1,
     // Said, so that no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) says otherwise.
-    ...(origin.startsWith('https:') && { connect: { ...tls, timeout: connectTimeout, rejectUnauthorized: true } }),
+    connect: createConnector({ ...tls, timeout: connectTimeout, rejectUnauthorized: true }),
   }) as unknown as Client
 }
 
