@@ -111,6 +111,11 @@ export const errors = {
   },
   not_found: { status: 404, title: 'Not found', hint: 'No route is configured for this address.' },
   method_not_allowed: { status: 405, title: 'Method not allowed', hint: 'Use one of the methods in the Allow header.' },
+  client_too_slow: {
+    status: 408,
+    title: 'Request too slow',
+    hint: 'It came so slowly that others would have had to wait for it. Send it again, over a better connection or in smaller parts.',
+  },
   payload_too_large: { status: 413, title: 'Request too large', hint: 'Send less, or raise maxBody of the route.' },
   misdirected_request: {
     status: 421,

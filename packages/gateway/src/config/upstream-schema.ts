@@ -40,7 +40,7 @@ export function upstreamKeys(around: Surroundings) {
       .optional()
       .meta({ default: 128 })
       .describe(
-        'Connections to each address; a request that finds all of them busy waits. Event streams have others (with undici they have not).',
+        'Connections to each address; a request that finds all of them busy waits. Event streams do not count (with undici they do), and requests that wait for a slow client have up to four times as many beside them (with undici up to three quarters of these).',
       ),
     timeouts: z
       .strictObject({

@@ -111,6 +111,11 @@ export class Upload extends Readable {
     this.push(null)
   }
 
+  /** Bytes that came of it so far. */
+  get received(): number {
+    return this.#size
+  }
+
   /** Somebody took of it: it can't be sent a second time. */
   get touched(): boolean {
     return this.readableDidRead

@@ -1,15 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd, Unauthorized } from '../decision.ts'
+import { networkOf } from '../limits/network.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { type Beginning, Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { HeldAnswer } from './held-answer.ts'
 import { respond } from './respond.ts'
+import { LongClient } from './slow-clients.ts'
 import { failureOf, type StreamFailure } from './stream-end.ts'
 import { type Address, isConnectFailure } from './upstream-address.ts'
+import type { Place } from './upstream-client/contract.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
-export type UpstreamFailure = StreamFailure | 'upstream_timeout' | 'payload_too_large' | 'too_many_streams'
+export type UpstreamFailure =
+  | StreamFailure
+  | 'upstream_timeout'
+  | 'payload_too_large'
+  | 'too_many_streams'
+  | 'client_too_slow'
 
 /** What an exchange needs of its forwarder. */
 export interface Surroundings {
@@ -36,6 +44,8 @@ type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address,
 
 /** Ticks after which an exchange runs for long: half a second. */
 const longAfter = 5
+/** Ticks from one look at the client of a long exchange to the next: a second. */
+const lookEvery = 10
 /** Node writes a text of up to 16 KB at once, without copying it to the heap; bytes. */
 const inOnePiece = 12 * 1024
 
@@ -56,6 +66,8 @@ export class Exchange implements Abortable, LiveStream {
   /** The body to send; null if the request has none. */
   readonly body: Upload | null
   #abort: ((error?: Error) => void) | undefined
+  /** Among the connections of the address; undici tells of none. */
+  #place: Place | undefined
   #resume: (() => void) | undefined
   /** The tick of the last sign of life. */
   #seen: number
@@ -63,6 +75,8 @@ export class Exchange implements Abortable, LiveStream {
   #state: 'waiting' | 'held' | 'streaming' | 'over' = 'waiting'
   /** Bytes of the answer still to come; -1 if the upstream did not say. */
   #left = -1
+  /** Bytes of the body that went to the client, but for the last piece of one whose length is known. */
+  #sent = 0
   #flushed = false
   #paused = false
   #endless = false
@@ -76,10 +90,12 @@ export class Exchange implements Abortable, LiveStream {
   #held: HeldAnswer | undefined
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
-  #place: number
+  #index: number
   /** The tick at which it began, and how to untie it from its session once it was tied: see `#tie`. */
   readonly #began: number
   #release: (() => void) | undefined
+  /** Known from the first look at it on, when the exchange has taken a second. */
+  #client: LongClient | undefined
 
   constructor(around: Surroundings, connection: Connection, parties: Parties) {
     this.#around = around
@@ -95,7 +111,7 @@ export class Exchange implements Abortable, LiveStream {
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'), parties[5])
       : null
-    this.#place = around.running.push(this) - 1
+    this.#index = around.running.push(this) - 1
     connection.running.push(this)
     this.address.entered()
   }
@@ -108,14 +124,29 @@ export class Exchange implements Abortable, LiveStream {
 
   /** Called at each tick: `ticks` is the decision's timeout in ticks. */
   expire(ticks: number): void {
-    if (this.#around.now - this.#began >= longAfter) this.#tie()
-    if (this.#around.now - this.#seen <= ticks || this.#paused || this.#endless) return
-    // A client that is slow to send is not the upstream's fault; the server looks after those.
-    const { body } = this
-    const sending = this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
+    const age = this.#around.now - this.#began
+    if (age >= longAfter) this.#tie()
+    if (age > 0 && age % lookEvery === 0) this.#lookAtClient()
+    if (this.#state === 'over' || this.#around.now - this.#seen <= ticks || this.#paused || this.#endless) return
     const thinking = this.#state === 'held' && !this.#held?.looksOn
-    if (thinking || (this.#state === 'waiting' && sending)) return
+    // A client that is slow to send is not the upstream's fault; the server looks after those.
+    if (thinking || (this.#state === 'waiting' && this.#isReceiving())) return
     this.#fail('upstream_timeout')
+  }
+
+  /** It is the client's turn: the upstream takes whatever comes of the body. */
+  #isReceiving(): boolean {
+    const { body } = this
+    return this.#abort !== undefined && body !== null && !body.readableEnded && !body.isPaused()
+  }
+
+  #lookAtClient(): void {
+    this.#client ??= new LongClient(networkOf(this.decision.request?.address ?? this.#connection.peer), () =>
+      this.#fail('client_too_slow'),
+    )
+    const client = this.#client
+    client.look(this.#sent + (this.body?.received ?? 0), this.#paused || this.#isReceiving())
+    if (client.slow && this.address.slowClients.take(client)) this.#place?.leave()
   }
 
   get method(): string {
@@ -141,6 +172,10 @@ export class Exchange implements Abortable, LiveStream {
       this.#abort = abort
       this.#seen = this.#around.now
     }
+  }
+
+  onPlace(place: Place): void {
+    this.#place = place
   }
 
   onBodySent(): void {
@@ -200,6 +235,8 @@ export class Exchange implements Abortable, LiveStream {
       this.#fail('too_many_streams')
       return
     }
+    // A few of these would hold all connections, for hours.
+    if (this.#endless) this.#place?.leave()
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))
@@ -281,6 +318,7 @@ export class Exchange implements Abortable, LiveStream {
       else this.#end(chunk.toString('latin1'))
       return true
     }
+    this.#sent += chunk.length
     if (this.#left > 0) this.#left -= chunk.length
     if (this.#response.write(chunk)) return true
     this.#pause()
@@ -342,7 +380,7 @@ export class Exchange implements Abortable, LiveStream {
     const address = this.#pool.pick(unsent ? this.address : undefined)
     if (address === undefined) return false
     this.#triedElsewhere = true
-    this.address.left()
+    this.#leaveAddress()
     this.address = address
     address.entered()
     this.#abort = undefined
@@ -416,18 +454,23 @@ export class Exchange implements Abortable, LiveStream {
   #over(): void {
     this.#state = 'over'
     this.#release?.()
-    if (this.#place === -1) return
-    this.address.left()
+    if (this.#index === -1) return
+    this.#leaveAddress()
     const { running } = this.#around
     const last = running.pop() as Exchange
     if (last !== this) {
-      running[this.#place] = last
-      last.#place = this.#place
+      running[this.#index] = last
+      last.#index = this.#index
     }
-    this.#place = -1
+    this.#index = -1
     const mates = this.#connection.running
     if (mates.at(-1) === this) mates.pop()
     else if (mates.includes(this)) mates.splice(mates.indexOf(this), 1)
+  }
+
+  #leaveAddress(): void {
+    this.address.left()
+    if (this.#client !== undefined) this.address.slowClients.forget(this.#client)
   }
 
   #fail(code: UpstreamFailure, error?: Error): void {

@@ -36,10 +36,10 @@ function missing(extra: readonly string[], own: readonly string[]): readonly str
 /**
  * Request smuggling: bytes that we and another reader would split differently must never be read as a next request. A 400
  * says that we did not understand the message, so nothing after it can be trusted; the same holds for a body whose end we
- * have not seen, and for one that may or may not follow an unanswered `Expect: 100-continue`.
+ * have not seen, and for one that may or may not follow an unanswered `Expect: 100-continue`. 408 says that we wait no longer.
  */
 function mustClose(request: IncomingMessage, answer: Respond): boolean {
-  if (answer.status === 400) return true
+  if (answer.status === 400 || answer.status === 408) return true
   if (!hasUnreadBody(request)) return false
   const { 'content-length': length, expect } = framingOf(request)
   return length === undefined || Number(length) > drained || expect !== undefined

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { Pool } from 'undici'
 import type { PoolSettings } from '../decision.ts'
+import { SlowClients } from './slow-clients.ts'
 import { createConnector } from './undici-connector.ts'
 import type { UpstreamHandler, UpstreamRequest } from './upstream-client/contract.ts'
 import { createUpstreamPool } from './upstream-client/pool.ts'
@@ -21,6 +22,9 @@ const firstPause = 1_000
 const longestPause = 30_000
 /** Failures in a row after which the only address of an upstream is left alone for a while. */
 const patience = 5
+const usualConnections = 128
+/** Milliseconds between two lines of the log that say the same. */
+const saidEvery = 60_000
 /** Bad answers in a row after which a health check gives an address up. */
 const badAnswers = 2
 
@@ -29,8 +33,8 @@ export interface AddressOptions {
   readonly client: ClientChoice
   /** There are others, so one failure is enough to prefer them. */
   readonly replaceable: boolean
-  /** What the log should know: it is left alone, or back. */
-  report(event: 'upstream_aside' | 'upstream_back', address: string, reason?: string): void
+  /** What the log should know: it is left alone, or back; or more clients were slow than it can wait for. */
+  report(event: 'upstream_aside' | 'upstream_back' | 'slow_clients_cut', address: string, reason?: string): void
 }
 
 /**
@@ -43,6 +47,7 @@ export class Address {
   readonly #client: Client
   /** The certificate must be the upstream's, whatever Host it is sent. */
   readonly #servername: string | undefined
+  readonly slowClients: SlowClients
   /** Requests under way. */
   outstanding = 0
   #failures = 0
@@ -59,6 +64,7 @@ export class Address {
     this.#options = options
     this.#servername = tls?.servername ?? (protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined)
     this.#client = openClient(origin, options)
+    this.slowClients = this.#createSlowClients()
   }
 
   dispatch(options: DispatchOptions, handler: UpstreamHandler): void {
@@ -115,6 +121,20 @@ export class Address {
     return this.#client.destroy()
   }
 
+  #createSlowClients(): SlowClients {
+    const { client, settings, report } = this.#options
+    const { connections = usualConnections } = settings
+    // undici counts them all the same: some of its connections are kept free of them.
+    const limit = client === 'own' ? 4 * connections : Math.ceil((3 * connections) / 4)
+    let saidAt = Number.NEGATIVE_INFINITY
+    return new SlowClients(limit, () => {
+      const now = performance.now()
+      if (now - saidAt < saidEvery) return
+      saidAt = now
+      report('slow_clients_cut', this.origin, `more than ${limit} requests wait for clients that hardly send or read`)
+    })
+  }
+
   #aside(pause: number, reason: string): void {
     if (this.#asideUntil === 0) this.#options.report('upstream_aside', this.origin, reason)
     this.#asideUntil = performance.now() + pause
@@ -129,7 +149,7 @@ export class Address {
 
 /** Time-outs are ours (`Exchange.expire`): a client's can't tell an event stream from a stuck answer. */
 function openClient(origin: string, { client, settings }: AddressOptions): Client {
-  const { connections = 128, connectTimeout = 10_000, tls } = settings
+  const { connections = usualConnections, connectTimeout = 10_000, tls } = settings
   const limits = { connections, connectTimeout, maxHeaderSize: 64 * 1024 }
   if (client === 'own') return createUpstreamPool(origin, { ...limits, ...(tls && { tls }) })
   return new Pool(origin, {

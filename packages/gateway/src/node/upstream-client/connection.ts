@@ -5,14 +5,14 @@ import type { ResponseHead } from './head.ts'
 import type { SocketListener } from './open-socket.ts'
 import { type BodyListener, RequestBody } from './request-body.ts'
 import { ResponseReader, type ResponseSink } from './response.ts'
-import type { Cuttable, Task } from './task.ts'
+import type { Carrying, Task } from './task.ts'
 
 export interface ConnectionHost {
   open(listener: SocketListener): Socket
   /** The connection has become free for another request. */
   freed(connection: Connection): void
-  /** Its answer is endless: it has its place outside of the pool, and will not come back. */
-  setApart(connection: Connection): void
+  /** It is not counted any more, and will not become free. */
+  left(connection: Connection): void
   /** It serves nobody any more. `again` was written onto it in vain and is to be sent anew. */
   lost(connection: Connection, again: Task | undefined): void
   /** Its socket is closed. */
@@ -28,7 +28,7 @@ export interface ConnectionHost {
  * and its end certain, both sides keep the connection, the request was written to its end, and not a byte came too many.
  * Anything else closes it: what lies on a connection behind a doubtful answer would be read as the answer to somebody else.
  */
-export class Connection implements ResponseSink, BodyListener, Cuttable, SocketListener {
+export class Connection implements ResponseSink, BodyListener, Carrying, SocketListener {
   readonly #host: ConnectionHost
   readonly #socket: Socket
   readonly #reader: ResponseReader
@@ -44,6 +44,8 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
   #persistent = false
   #paused = false
   #dead = false
+  /** It has left its place in the pool. */
+  #apart = false
   /** Milliseconds that it may lie unused. */
   #lifetime: number
   /** From then on it is too old to be used, by the host's clock. */
@@ -116,6 +118,12 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
     this.#end(undefined)
   }
 
+  leave(): void {
+    if (this.#dead || this.#apart) return
+    this.#apart = true
+    this.#host.left(this)
+  }
+
   get listening(): boolean {
     return this.#task !== undefined
   }
@@ -125,9 +133,6 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
     this.#persistent = head.persistent && !task.head.last
     this.#lifetime = head.keepAlive === -1 ? this.#host.keepAliveTimeout : head.keepAlive
     if (task.answer(head, this.#resume) === false) this.#paused = true
-    if (!task.endless || this.#dead) return
-    this.#persistent = false
-    this.#host.setApart(this)
   }
 
   data(chunk: Buffer): void {
@@ -182,7 +187,7 @@ export class Connection implements ResponseSink, BodyListener, Cuttable, SocketL
   /** An answer is complete. */
   #settle(surplus: boolean): void {
     this.#used = true
-    if (surplus || !this.#persistent || this.#body !== undefined) this.cut()
+    if (surplus || !this.#persistent || this.#apart || this.#body !== undefined) this.cut()
     else this.#free()
   }
 

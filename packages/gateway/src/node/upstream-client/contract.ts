@@ -24,16 +24,22 @@ export interface UpstreamRequest {
   readonly body: Readable | null
 }
 
-/** The raw-header callbacks of undici 7, and one that spares the way through Buffers. */
+/** One of the connections of the pool, for as long as a request lasts. */
+export interface Place {
+  /** This connection counts no more, so that another request finds one, and ends with its request: that lasts too long. */
+  leave(): void
+}
+
+/** The raw-header callbacks of undici 7, and some that spare the way through Buffers or say what undici has no word for. */
 export interface UpstreamHandler {
   /** The request is about to be written; `abort` ends it, and its connection. Once more if it had to be sent again. */
   onConnect(abort: (error?: Error) => void): void
+  /** It has its place among the connections of the pool: said right after `onConnect`, as often as that. */
+  onPlace?(place: Place): void
   /** The first byte of an answer is here. */
   onResponseStarted?(): void
   /** Taken instead of `onHeaders` where it is there. */
   onHead?(status: number, headers: RawHeaders, resume: () => void): boolean
-  /** Asked once the head is handed over: this answer goes on until somebody ends it (an event stream). */
-  readonly endless?: boolean
   /** Also informational answers. `false`: read no more until `resume`; what was read already still comes. */
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean
   /** `chunk` is the handler's own. */
@@ -59,7 +65,7 @@ export interface UpstreamPool {
 }
 
 export interface UpstreamPoolOptions {
-  /** At most this many at once; further requests wait their turn. Those with an endless answer are not counted. */
+  /** At most this many at once; further requests wait their turn. Those that left their place are not counted. */
   readonly connections?: number
   /** Milliseconds until a connection, TLS included, must stand. */
   readonly connectTimeout?: number

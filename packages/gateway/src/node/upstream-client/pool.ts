@@ -27,7 +27,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   const { host, open } = createOpener(origin, options.tls)
   const writeHead = createHeadWriter(host)
   const all = new Set<Connection>()
-  /** Each with an endless answer: of these a few would take all places, for hours. */
+  /** Those that are not counted. */
   const apart = new Set<Connection>()
   /** Free, and read since they became so. The one that was used last is used next: the others may grow old and go. */
   const idle: Connection[] = []
@@ -60,7 +60,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
       resting.push(connection)
       if (next < queue.length) wake()
     },
-    setApart(connection) {
+    left(connection) {
       all.delete(connection)
       apart.add(connection)
       if (next < queue.length) wake()

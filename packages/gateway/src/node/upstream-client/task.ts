@@ -1,19 +1,19 @@
 import type { RawHeaders } from '../../decision.ts'
-import { UpstreamFault, type UpstreamHandler, type UpstreamRequest } from './contract.ts'
+import { type Place, UpstreamFault, type UpstreamHandler, type UpstreamRequest } from './contract.ts'
 import type { ResponseHead } from './head.ts'
 import type { RequestHead } from './request-head.ts'
 
 /** What a task is written onto. */
-export interface Cuttable {
+export interface Carrying extends Place {
   cut(): void
 }
 
 /** One request, from its dispatch to the end of its answer. Its handler hears of one end only. */
-export class Task {
+export class Task implements Place {
   readonly request: UpstreamRequest
   readonly head: RequestHead
   readonly #handler: UpstreamHandler
-  #connection: Cuttable | undefined
+  #connection: Carrying | undefined
   #repeated = false
   #over = false
 
@@ -28,12 +28,13 @@ export class Task {
   }
 
   /** It is about to be written. False if the handler no longer wants it. */
-  begin(connection: Cuttable): boolean {
+  begin(connection: Carrying): boolean {
     if (this.#over) return false
     // One for each task: kept longer than the request lasts, it must not reach the next one on the connection.
     this.#handler.onConnect((error) => this.fail(error ?? new UpstreamFault('UPSTREAM_ABORTED', 'aborted')))
     if (this.#over) return false
     this.#connection = connection
+    this.#handler.onPlace?.(this)
     return true
   }
 
@@ -48,8 +49,8 @@ export class Task {
     return true
   }
 
-  get endless(): boolean {
-    return this.#handler.endless === true
+  leave(): void {
+    this.#connection?.leave()
   }
 
   answering(): void {
