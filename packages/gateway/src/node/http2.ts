@@ -108,7 +108,8 @@ export function createHttp2(options: Http2Options): Http2 {
     close() {
       clearInterval(looking)
       for (const session of sessions.keys()) session.close()
-      // Whoever stopped in the middle of a head has a stream that nghttp2 alone knows of, and `close` waits for.
+      // Whoever stopped in the middle of a head has a stream that nghttp2 alone knows of, and `close` waits for. Destroyed after
+      // that, a session still writes what it has.
       const ending = setInterval(() => {
         for (const [session, { streams }] of sessions) if (streams.size === 0) session.destroy()
         if (sessions.size === 0) clearInterval(ending)

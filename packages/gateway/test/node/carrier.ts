@@ -10,7 +10,13 @@ import type { RequestHead } from '../../src/protocol/head.ts'
 
 /** Answers that say their code and nothing else. */
 export function problem(code: string): Respond {
-  const status = { bad_request: 400, not_found: 404, client_too_slow: 408, payload_too_large: 413, headers_too_large: 431 }[code]
+  const status = {
+    bad_request: 400,
+    not_found: 404,
+    client_too_slow: 408,
+    payload_too_large: 413,
+    headers_too_large: 431,
+  }[code]
   const upstream = { internal_error: 500, upstream_unavailable: 502, upstream_timeout: 504 }[code]
   return {
     kind: 'respond',

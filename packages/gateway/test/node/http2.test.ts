@@ -551,6 +551,29 @@ describe('what nghttp2 refuses below us', () => {
     expect(received).toContain('fine')
   })
 
+  test.each([100_000, 8_000_000])('beside half a head, a stop waits for the reader of %i bytes', async (size) => {
+    const decision = gate()
+    await using world = await start(() => decision.opened.then(() => text(200, 'x'.repeat(size))))
+    const half = frame(0x1, 0x1, 3, Buffer.from([0x82]))
+    const most = Buffer.from('7fffffff', 'hex')
+    const settings = frame(0x4, 0, 0, Buffer.concat([Buffer.from([0, 4]), most]))
+    const window = frame(0x8, 0, 0, Buffer.from('7f000000', 'hex'))
+    const socket = await send(world.carrier.port, settings, window, headersFrame(usual), half)
+    let received = 0
+    socket.pause().on('data', (chunk: Buffer) => {
+      received += chunk.length
+    })
+    const ended = once(socket, 'close')
+    await eventually(() => world.heads.length === 1)
+    const stopped = world.carrier.server.close({ graceMs: 120_000 })
+    decision.open()
+    await pause(500)
+    socket.resume()
+    await stopped
+    await ended
+    expect(received).toBeGreaterThan(size)
+  })
+
   test.each<[string, [string, string][]]>([
     ['a name in upper case', [...usual, ['X-A', 'b']]],
     ['Connection', [...usual, ['connection', 'x-csrf']]],
