@@ -94,6 +94,31 @@ describe.each(proxies)('%s, by its example', (name) => {
     expect(pairs.filter((line) => /root|forged|evil\.test|203\.0\.113/.test(line))).toEqual([])
   })
 
+  test('PX1 the application is not told of another path or method than the one that was asked about', async () => {
+    await using given = await proxiedWorld(name)
+    const { world } = given
+    const forged = {
+      SCRIPT_NAME: '/public',
+      Script_Name: '/public',
+      PATH_INFO: '/api/x',
+      'x-script-name': '/public',
+      'x-original-url': '/api/x',
+      'X-Original-URI': '/api/x',
+      'x-rewrite-url': '/api/x',
+      'X-HTTP-Method-Override': 'DELETE',
+      'x-http-method': 'DELETE',
+      'x-method-override': 'DELETE',
+      'x.other.name': 'of CGI',
+    }
+    expect((await world.browser().fetch('/public/echo', { headers: forged })).status).toBe(200)
+    const { rawHeaders, target } = world.upstream.last()
+    expect(target).toBe('/public/echo')
+    const lines = rawHeaders.flatMap((value, at) =>
+      at % 2 === 1 && value !== '' ? [`${rawHeaders[at - 1]}: ${value}`] : [],
+    )
+    expect(lines.filter((line) => /script|path.info|original|rewrite|method|other/i.test(line))).toEqual([])
+  })
+
   test('GHSA-7x63-xv5r-3p2x a client’s own X-Forwarded-Uri, -Method and their like open nothing; CSRF, roles and sign-out hold', async () => {
     await using given = await proxiedWorld(name)
     const { world } = given
