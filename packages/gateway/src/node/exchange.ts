@@ -4,6 +4,7 @@ import { networkOf } from '../limits/network.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
 import { type Beginning, Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
+import { passHints } from './early-hints.ts'
 import { HeldAnswer } from './held-answer.ts'
 import { respond } from './respond.ts'
 import { LongClient } from './slow-clients.ts'
@@ -201,6 +202,7 @@ export class Exchange implements Abortable, LiveStream {
 
   onHead(status: number, headers: RawHeaders, resume: () => void): boolean {
     if (status < 200) {
+      if (status === 103 && this.decision.navigation) passHints(this.#request, this.#response, headers)
       // Nobody asked to switch protocols. The other informational answers promise nothing and are left out.
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true

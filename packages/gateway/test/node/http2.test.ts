@@ -8,6 +8,7 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2'
+import { type AddressInfo, createServer } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
 import selfsigned from 'selfsigned'
@@ -338,6 +339,37 @@ describe('an answer', () => {
       ])
     }
     expect(taken).toBeLessThan(32 * 1024 * 1024)
+  })
+})
+
+describe('early hints', () => {
+  const answer =
+    'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload; as=style\r\nSet-Cookie: evil=1\r\nlink: </b.js>; rel=preload\r\n\r\n' +
+    'HTTP/1.1 103 Early Hints\r\nSet-Cookie: evil=2\r\nContent-Security-Policy: default-src *\r\n\r\n' +
+    'HTTP/1.1 102 Processing\r\nLink: </c>\r\n\r\n' +
+    'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine'
+
+  async function hintsOf(navigation: boolean) {
+    const server = createServer((socket) => void socket.on('error', () => {}).once('data', () => socket.end(answer)))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    await using world = await start((head) => forwardTo(url, head, { navigation }))
+    const stream = world.open().request({})
+    const hints: IncomingHttpHeaders[] = []
+    stream.on('headers', (headers: IncomingHttpHeaders) => hints.push(headers))
+    const { status, body } = await answerOf(stream)
+    server.close()
+    expect([status, body]).toEqual([200, 'fine'])
+    return hints.map((hint) => Object.fromEntries(Object.entries(hint)))
+  }
+
+  test('PX10 a browser that opens a page gets their links ahead of the answer, and nothing else of them', async () => {
+    const link = '</a.css>; rel=preload; as=style, </b.js>; rel=preload'
+    expect(await hintsOf(true)).toEqual([{ ':status': 103, link }])
+  })
+
+  test('nobody else gets them', async () => {
+    expect(await hintsOf(false)).toEqual([])
   })
 })
 
