@@ -2,11 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Forward, LiveStream, RawHeaders, Respond, StreamEnd, Unauthorized } from '../decision.ts'
 import { networkOf } from '../limits/network.ts'
 import { siftResponse, siftTrailers } from '../protocol/sift-response.ts'
+import { framingOfAnswer } from './answer-framing.ts'
 import { type Beginning, Upload } from './body.ts'
 import { type Abortable, type Connection, closeAfter, hasBody } from './connection.ts'
 import { passHints } from './early-hints.ts'
 import { HeldAnswer } from './held-answer.ts'
 import { respond } from './respond.ts'
+import type { Enrolled, Roster } from './roster.ts'
 import { LongClient } from './slow-clients.ts'
 import { failureOf, type StreamFailure } from './stream-end.ts'
 import { type Address, isConnectFailure } from './upstream-address.ts'
@@ -24,11 +26,7 @@ export type UpstreamFailure =
 export interface Surroundings {
   /** Counts the forwarder's ticks; the unit of every time-out here. */
   now: number
-  /**
-   * An array, in which each exchange knows its place: a Set with so much coming and going makes V8 copy its table all the
-   * time, and the dead tables keep dead exchanges alive until the next full collection (a tenth of all CPU time).
-   */
-  readonly running: Exchange[]
+  readonly running: Roster<Exchange>
   /** Counts answers by the first digit of their status. */
   readonly answers: Float64Array
   /** Sends the request again, as decided anew. */
@@ -56,7 +54,7 @@ const inOnePiece = 12 * 1024
  * each answer), and our own client's.
  * Redirects are not followed and nothing is decompressed: the answer is the upstream's, byte for byte.
  */
-export class Exchange implements Abortable, LiveStream {
+export class Exchange implements Abortable, LiveStream, Enrolled {
   readonly #around: Surroundings
   readonly #connection: Connection
   readonly #request: IncomingMessage
@@ -91,7 +89,7 @@ export class Exchange implements Abortable, LiveStream {
   #held: HeldAnswer | undefined
   /** The upstream's connection ended while its 401 was held. */
   #broken: Error | undefined
-  #index: number
+  index = -1
   /** The tick at which it began, and how to untie it from its session once it was tied: see `#tie`. */
   readonly #began: number
   #release: (() => void) | undefined
@@ -112,7 +110,7 @@ export class Exchange implements Abortable, LiveStream {
     this.body = hasBody(parties[0])
       ? new Upload(parties[0], parties[2].maxBody, () => this.#fail('payload_too_large'), parties[5])
       : null
-    this.#index = around.running.push(this) - 1
+    around.running.add(this)
     connection.running.push(this)
     this.address.entered()
   }
@@ -146,7 +144,7 @@ export class Exchange implements Abortable, LiveStream {
       this.#fail('client_too_slow'),
     )
     const client = this.#client
-    client.look(this.#sent + (this.body?.received ?? 0), this.#paused || this.#isReceiving())
+    client.look(this.#around.now, this.#sent + (this.body?.received ?? 0), this.#paused || this.#isReceiving())
     if (client.slow && this.address.slowClients.take(client)) this.#place?.leave()
   }
 
@@ -207,10 +205,13 @@ export class Exchange implements Abortable, LiveStream {
       if (status === 101) this.#fail('upstream_unavailable', new Error('the upstream switched protocols unasked'))
       return true
     }
-    if (!this.#understands(headers, status)) {
+    const framing = framingOfAnswer(headers, status)
+    if (framing === undefined) {
       this.#fail('upstream_unavailable', new Error('the upstream framed its answer in a way that is not HTTP/1.1'))
       return true
     }
+    this.#left = framing.length
+    this.#endless = framing.endless
     const { answers } = this.#around
     const digit = (status / 100) | 0
     answers[digit] = (answers[digit] as number) + 1
@@ -429,42 +430,11 @@ export class Exchange implements Abortable, LiveStream {
     })
   }
 
-  /**
-   * False for a transfer coding other than `chunked`: taken off by the client or not, the body would be another one than its
-   * head says. A second length, or both framings, do not get past the client. @see RFC 9112 §6.1
-   */
-  #understands(headers: RawHeaders, status: number): boolean {
-    let coded = false
-    let length = -1
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i] as string
-      if (name.length === 14 && name.toLowerCase() === 'content-length') length = i
-      else if (name.length === 12 && name.toLowerCase() === 'content-type') {
-        this.#endless = EVENT_STREAM.test(headers[i + 1] as string)
-      } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-        if (coded || headers[i + 1]?.toLowerCase() !== 'chunked') return false
-        coded = true
-      }
-    }
-    if (length === -1) return true
-    // A 204 has no body, and a length of one would be believed by somebody. @see RFC 9110 §8.6
-    if (status === 204) headers.splice(length, 2)
-    else this.#left = Number(headers[length + 1])
-    return true
-  }
-
   #over(): void {
     this.#state = 'over'
     this.#release?.()
-    if (this.#index === -1) return
+    if (!this.#around.running.remove(this)) return
     this.#leaveAddress()
-    const { running } = this.#around
-    const last = running.pop() as Exchange
-    if (last !== this) {
-      running[this.#index] = last
-      last.#index = this.#index
-    }
-    this.#index = -1
     const mates = this.#connection.running
     if (mates.at(-1) === this) mates.pop()
     else if (mates.includes(this)) mates.splice(mates.indexOf(this), 1)
@@ -507,9 +477,6 @@ export class Exchange implements Abortable, LiveStream {
     else this.#response.destroy()
   }
 }
-
-/** Types have no letter case. @see RFC 9110 §8.3.1 */
-const EVENT_STREAM = /^text\/event-stream/i
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 

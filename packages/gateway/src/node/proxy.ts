@@ -6,6 +6,7 @@ import { type Beginning, ClientGone, declaredLength, invite, readWhole } from '.
 import { connectionOf } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { respond } from './respond.ts'
+import { Roster } from './roster.ts'
 import type { AddressOptions, ClientChoice, DispatchOptions } from './upstream-address.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
@@ -57,7 +58,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const report: AddressOptions['report'] = (event, upstream, reason) => log.warn({ event, upstream, reason })
   const around: Surroundings = {
     now: 0,
-    running: [],
+    running: new Roster(),
     answers: options.answers ?? new Float64Array(10),
     forward,
     dispatch,
@@ -67,11 +68,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
   const clock = setInterval(() => {
     around.now++
-    // Backwards: what expires leaves the list, and the last one takes its place.
-    for (let i = around.running.length - 1; i >= 0; i--) {
-      const exchange = around.running[i]
-      exchange?.expire(exchange.timeout / tick)
-    }
+    around.running.visit(expire)
   }, tick)
   clock.unref()
   for (const settings of pools) poolOf(settings)
@@ -170,7 +167,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   return {
     forward,
-    inFlight: () => around.running.length,
+    inFlight: () => around.running.size,
     use(upstreams, chosen = 'own') {
       if (chosen !== client) known.clear()
       client = chosen
@@ -184,6 +181,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       await Promise.all(Array.from(open.values(), (pool) => pool.close()))
     },
   }
+}
+
+function expire(exchange: Exchange): void {
+  exchange.expire(exchange.timeout / tick)
 }
 
 function settingsOf(asked: PoolSettings | string): PoolSettings {

@@ -10,6 +10,7 @@ export class LongClient {
   /** Bytes that it had moved by then, in the second before. */
   pace = 0
   #moved = 0
+  #seen = -1
 
   /** `tooSlow` ends its exchange. */
   constructor(network: string, tooSlow: () => void) {
@@ -17,8 +18,13 @@ export class LongClient {
     this.tooSlow = tooSlow
   }
 
-  /** Once a second. `moved`: bytes that came from it and went to it, in all; `waiting`: it is what its exchange waits for. */
-  look(moved: number, waiting: boolean): void {
+  /**
+   * Once a second; a second look at the same time sees nothing new. `moved`: bytes that came from it and went to it, in all;
+   * `waiting`: it is what its exchange waits for.
+   */
+  look(now: number, moved: number, waiting: boolean): void {
+    if (now === this.#seen) return
+    this.#seen = now
     this.pace = moved - this.#moved
     this.#moved = moved
     this.slow = waiting && this.pace < enough

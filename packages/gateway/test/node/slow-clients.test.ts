@@ -80,7 +80,7 @@ describe('which one is cut', () => {
   const cut: string[] = []
   const clientOf = (network: string, name: string, { pace = 0, waiting = true } = {}) => {
     const client = new LongClient(network, () => cut.push(name))
-    client.look(pace, waiting)
+    client.look(1, pace, waiting)
     return client
   }
   const full = (limit: number) => {
@@ -109,7 +109,7 @@ describe('which one is cut', () => {
     const slow = full(1)
     const once = clientOf('a', 'a1')
     slow.take(once)
-    once.look(100_000, false)
+    once.look(2, 100_000, false)
     expect(slow.take(clientOf('a', 'a2'))).toBe(false)
     expect(cut).toEqual([])
     slow.forget(once)

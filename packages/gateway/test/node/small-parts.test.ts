@@ -1,5 +1,7 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createRequestIds, createTraceparents } from '../../src/node/request-id.ts'
+import { Roster } from '../../src/node/roster.ts'
 
 describe('ids', () => {
   test('request ids are unique, also across processes', () => {
@@ -18,4 +20,24 @@ describe('ids', () => {
     expect(new Set(all).size).toBe(1000)
     expect(new Set(all.map((value) => value.slice(3, 35))).size).toBe(1000)
   })
+})
+
+test('Roster: whoever leaves during a visit, and takes others along, none that stays is left out', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(fc.nat(19), { maxLength: 3 }), { minLength: 20, maxLength: 20 }), (leavers) => {
+      const roster = new Roster<{ index: number; readonly name: number }>()
+      const all = leavers.map((_, name) => ({ index: -1, name }))
+      for (const one of all) roster.add(one)
+      const visited = new Set<number>()
+      roster.visit(({ name }) => {
+        visited.add(name)
+        for (const leaver of leavers[name] as number[]) roster.remove(all[leaver] as (typeof all)[number])
+      })
+      const stayed = all.filter(({ index }) => index !== -1)
+      expect(stayed.filter(({ name }) => !visited.has(name))).toEqual([])
+      expect(roster.size).toBe(stayed.length)
+      for (const one of all) expect(roster.remove(one)).toBe(stayed.includes(one))
+      expect(roster.size).toBe(0)
+    }),
+  )
 })
