@@ -61,6 +61,18 @@ function remember(socket: Marked, address: string): Connection {
   return connection
 }
 
+/** Once: the answer is over, or its client gone. (Of one that waits behind others Node says nothing then.) */
+export function whenOver({ running }: Connection, response: ServerResponse, tell: () => void): void {
+  const task = { clientGone: tell }
+  running.push(task)
+  response.once('close', () => {
+    const at = running.indexOf(task)
+    if (at === -1) return
+    running.splice(at, 1)
+    tell()
+  })
+}
+
 /** Nothing is being answered, and nothing is being received. */
 export function isIdle(connection: Connection): boolean {
   const { request, response, running } = connection

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Streaming } from '../decision.ts'
-import { type Abortable, connectionOf } from './connection.ts'
+import { connectionOf, whenOver } from './connection.ts'
 import { respond } from './respond.ts'
 
 /** A comment this often, in milliseconds: proxies on the way cut what is silent, and a dead client shows. */
@@ -13,7 +13,6 @@ export function stream(request: IncomingMessage, response: ServerResponse, answe
   let waiting = ''
   let ended = false
   let begun = false
-  const { running } = connectionOf(request.socket)
   const heart = setInterval(() => sink.write(':\n\n'), beat)
   heart.unref()
   const sink = {
@@ -35,17 +34,9 @@ export function stream(request: IncomingMessage, response: ServerResponse, answe
     respond(request, response, opened)
     return
   }
-  const task: Abortable = {
-    clientGone() {
-      sink.end()
-      opened()
-    },
-  }
-  running.push(task)
-  response.once('close', () => {
-    const at = running.indexOf(task)
-    if (at !== -1) running.splice(at, 1)
-    task.clientGone()
+  whenOver(connectionOf(request.socket), response, () => {
+    sink.end()
+    opened()
   })
   begun = true
   response.writeHead(200, answer.headers)

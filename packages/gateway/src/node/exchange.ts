@@ -20,6 +20,7 @@ export type UpstreamFailure =
   | 'upstream_timeout'
   | 'payload_too_large'
   | 'too_many_streams'
+  | 'too_many_requests'
   | 'client_too_slow'
 
 /** What an exchange needs of its forwarder. */

@@ -3,8 +3,9 @@ import type { Logger } from 'pino'
 import type { Dispatcher } from 'undici'
 import type { Forward, PoolSettings, RawHeaders, Respond } from '../decision.ts'
 import { type Beginning, ClientGone, declaredLength, invite, readWhole } from './body.ts'
-import { connectionOf } from './connection.ts'
+import { connectionOf, whenOver } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
+import { HeldBodies } from './held-bodies.ts'
 import { respond } from './respond.ts'
 import { Roster } from './roster.ts'
 import type { AddressOptions, ClientChoice, DispatchOptions } from './upstream-address.ts'
@@ -54,6 +55,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const open = new Map<string, UpstreamPool>()
   /** Those that the configuration names; undefined: whatever is asked for. */
   let wanted: ReadonlySet<string> | undefined
+  const heldBodies = new HeldBodies()
   let clearing: NodeJS.Timeout | undefined
   const report: AddressOptions['report'] = (event, upstream, reason) => log.warn({ event, upstream, reason })
   const around: Surroundings = {
@@ -130,28 +132,45 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       respond(request, response, answer, decision.response.add)
       return
     }
-    if (beginning === undefined) invite(request, response)
-    const { withBody } = decision
-    if (withBody !== undefined) {
-      void readWhole(request, decision.maxBody, beginning).then(
-        (whole) => {
-          const next = whole === undefined ? unavailable('payload_too_large', decision) : withBody(whole.bytes)
-          if (request.socket.destroyed) return
-          if (next.kind === 'forward') forward(request, response, next, whole)
-          else {
-            request.resume()
-            respond(request, response, next, decision.response.add)
-          }
-        },
-        (error: unknown) => {
-          if (!(error instanceof ClientGone)) log.warn({ err: error, requestId: decision.requestId }, 'no body')
-        },
-      )
+    if (decision.withBody !== undefined) {
+      void forwardWhole(request, response, decision, beginning)
       return
     }
+    if (beginning === undefined) invite(request, response)
     dispatch(
       new Exchange(around, connectionOf(request.socket), [request, response, decision, pool, address, beginning]),
     )
+  }
+
+  async function forwardWhole(
+    request: IncomingMessage,
+    response: ServerResponse,
+    decision: Forward,
+    beginning: Beginning | undefined,
+  ): Promise<void> {
+    const answer = (said: Respond) => {
+      request.resume()
+      respond(request, response, said, decision.response.add)
+    }
+    const length = declaredLength(request)
+    const bytes = length === Number.POSITIVE_INFINITY ? decision.maxBody : length
+    const giveBack = heldBodies.take(decision.session?.id ?? connectionOf(request.socket).peer, bytes)
+    if (giveBack === undefined) {
+      answer(unavailable('too_many_requests', decision, 1))
+      return
+    }
+    // Held until its answer is over: it may have to be sent again.
+    whenOver(connectionOf(request.socket), response, giveBack)
+    try {
+      if (beginning === undefined) invite(request, response)
+      const whole = await readWhole(request, decision.maxBody, beginning)
+      if (request.socket.destroyed) return
+      const next = whole && decision.withBody?.(whole.bytes)
+      if (next?.kind === 'forward') forward(request, response, next, whole)
+      else answer(next ?? unavailable('payload_too_large', decision))
+    } catch (error) {
+      if (!(error instanceof ClientGone)) log.warn({ err: error, requestId: decision.requestId }, 'no body')
+    }
   }
 
   function dispatch(exchange: Exchange): void {

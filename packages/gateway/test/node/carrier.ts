@@ -14,6 +14,7 @@ export function problem(code: string): Respond {
     bad_request: 400,
     not_found: 404,
     client_too_slow: 408,
+    too_many_requests: 429,
     payload_too_large: 413,
     headers_too_large: 431,
   }[code]
