@@ -183,6 +183,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       // What never ends by itself is told to, now that its client is turned away here when it tries again.
       current.services.liveStreams.drain()
       tunneler.drain()
+      forwarder.drain()
       await Promise.all([closed, polling.stop()])
       await forwarder.close()
       await current.services.revocation.close(Math.min(graceMs, 3_000))

@@ -27,6 +27,8 @@ export type UpstreamFailure =
 export interface Surroundings {
   /** Counts the forwarder's ticks; the unit of every time-out here. */
   now: number
+  /** The gateway stops: what has no end of its own does not begin any more. */
+  draining: boolean
   readonly running: Roster<Exchange>
   /** Counts answers by the first digit of their status. */
   readonly answers: Float64Array
@@ -162,6 +164,11 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
     this.#fail(failureOf[kind])
   }
 
+  /** The gateway stops. What is tied to a session hears of it by that. */
+  drain(): void {
+    if (this.#endless && this.#release === undefined) this.end({ kind: 'going-away' })
+  }
+
   get timeout(): number {
     return this.decision.timeout
   }
@@ -235,6 +242,10 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
 
   #begin(status: number, headers: string[]): void {
     const response = this.#response
+    if (this.#endless && this.#around.draining) {
+      this.end({ kind: 'going-away' })
+      return
+    }
     if (this.#endless && !this.#tie()) {
       this.#fail('too_many_streams')
       return

@@ -38,6 +38,8 @@ export interface Forwarder {
   inFlight(): number
   /** From now on these are the upstreams: new ones are opened, and what is no more of them is closed once it is idle. */
   use(upstreams: readonly (PoolSettings | string)[], client: ClientChoice | undefined): void
+  /** The gateway stops: event streams that belong to no session are cut, and none begins any more. */
+  drain(): void
   /** Cuts what still runs and closes all upstream connections. */
   close(): Promise<void>
 }
@@ -60,6 +62,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const report: AddressOptions['report'] = (event, upstream, reason) => log.warn({ event, upstream, reason })
   const around: Surroundings = {
     now: 0,
+    draining: false,
     running: new Roster(),
     answers: options.answers ?? new Float64Array(10),
     forward,
@@ -193,6 +196,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       for (const asked of upstreams) if (typeof asked !== 'string') poolOf(asked)
       wanted = new Set(upstreams.map((asked) => keyOf(settingsOf(asked))))
       beginToClear()
+    },
+    drain() {
+      around.draining = true
+      around.running.visit((exchange) => exchange.drain())
     },
     async close() {
       clearInterval(clock)

@@ -309,17 +309,21 @@ test('a store that can’t be read closes no stream at once, and every stream in
 test('a gateway that stops says so on every WebSocket, public ones too, and waits for no event stream', async () => {
   await using upstream = await startSocketUpstream()
   await using world = await liveWorld(upstream, {
-    routes: [{ path: '/open', upstream: upstream.url, access: 'public' }],
+    routes: (api) => [
+      { path: '/open', upstream: upstream.url, access: 'public' },
+      { path: '/news/*', upstream: api, stripPrefix: '/news', access: 'public' },
+    ],
   })
   const ada = await world.signedIn()
   const sockets = [await openSocket(world, ada), await openSocket(world, ada, '/open')]
+  const news = await openStream(world.browser('nobody'), '/news/sse')
   const events = await openStream(ada, '/api/sse')
   const own = await openStream(ada, '/auth/events')
-  await expect.poll(() => [events.text.length > 0, own.text.length > 0]).toEqual([true, true])
+  await expect.poll(() => [events, own, news].map(({ text }) => text.length > 0)).toEqual([true, true, true])
   const started = performance.now()
   await world.gateway.close({ graceMs: 60_000 })
   expect(performance.now() - started).toBeLessThan(20_000)
   for (const socket of sockets) expect(await socket.closed).toEqual({ code: 1001, reason: 'going_away' })
-  await expect.poll(() => [events.end, own.end]).toEqual(['cut', 'whole'])
+  await expect.poll(() => [events.end, own.end, news.end]).toEqual(['cut', 'whole', 'cut'])
   expect(own.text).not.toContain('ended')
 })
