@@ -78,7 +78,11 @@ export const errors = {
     title: 'Stronger sign-in required',
     hint: 'Open stepUpUrl in the browser window.',
   },
-  access_denied: { status: 403, title: 'Access denied', hint: 'This account lacks a role that the page needs.' },
+  access_denied: {
+    status: 403,
+    title: 'Access denied',
+    hint: 'This account may not do that: it lacks a role, or the action is not for accounts of its kind.',
+  },
   admin_off: {
     status: 403,
     title: 'The admin API is off',
@@ -109,7 +113,7 @@ export const errors = {
     title: 'Sign-in must be opened in the window',
     hint: 'Navigate to the login address: location.assign(loginUrl). Images, frames, prefetch and fetch() start no sign-in.',
   },
-  not_found: { status: 404, title: 'Not found', hint: 'No route is configured for this address.' },
+  not_found: { status: 404, title: 'Not found', hint: 'No route, file or session is at this address.' },
   method_not_allowed: { status: 405, title: 'Method not allowed', hint: 'Use one of the methods in the Allow header.' },
   client_too_slow: {
     status: 408,
