@@ -14,7 +14,8 @@ h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25;letter-spacing:-.01em;text
 p{margin:0 0 1.25rem}
 a{color:var(--accent);text-underline-offset:.2em}
 :is(a,.button,.field):focus-visible{outline:3px solid var(--accent);outline-offset:3px;border-radius:.4rem}
-.button{display:inline-block;margin-right:1rem;padding:.55rem 1.1rem;border-radius:.6rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;border:0;cursor:pointer}
+.actions{display:flex;flex-wrap:wrap;gap:.75rem 1rem;align-items:center}
+.button{display:inline-block;padding:.55rem 1.1rem;border-radius:.6rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;border:0;cursor:pointer}
 .button:hover{filter:brightness(1.08)}
 .field{display:block;width:100%;margin-top:.4rem;padding:.55rem .7rem;border:1px solid var(--soft);border-radius:.6rem;background:var(--ground);color:var(--ink);font:inherit}
 .small{margin:0;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.8125rem;overflow-wrap:anywhere}
@@ -26,4 +27,4 @@ code{font:.9em ui-monospace,SFMono-Regular,Menlo,monospace}
 `
 
 /** base64(SHA-256(STYLE)); a test computes it anew. No crypto here: this folder also runs where there is no node:. */
-export const STYLE_HASH = 'jXIOJcZT2fwxz9FS2LUCpIJGqYLhdJ9nfFs6bg/Z740='
+export const STYLE_HASH = 'Ja3qTdgbC+X9GZnOSplhmIm7LDL2gvyoj57ffAfkhR8='

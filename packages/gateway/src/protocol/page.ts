@@ -34,7 +34,7 @@ export function errorPage(
 <div class="text">
 <h1>${escapeHtml(title)}</h1>
 <p>${escapeHtml(options.advice ?? forPeople[code] ?? hint)}</p>
-<p>${retry}<a href="/">Go to the start page</a></p>
+<p class="actions">${retry}<a href="/">Go to the start page</a></p>
 <p class="small">Code <code>${code}</code>${request}</p>
 </div>
 </main>`,
