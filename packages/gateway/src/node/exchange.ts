@@ -46,8 +46,11 @@ type Parties = [IncomingMessage, ServerResponse, Forward, UpstreamPool, Address,
 
 /** Ticks after which an exchange runs for long: half a second. */
 const longAfter = 5
-/** Ticks from one look at the client of a long exchange to the next: a second. */
-const lookEvery = 10
+/** Ticks until the first look at the client: others may be waiting for its connection. Then once a second. */
+const firstLook = 2
+const second = 10
+/** A tick of years ahead: V8 stores small integers better than Infinity. */
+const notYet = 0x3fffffff
 /** Node writes a text of up to 16 KB at once, without copying it to the heap; bytes. */
 const inOnePiece = 12 * 1024
 
@@ -95,8 +98,10 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
   index = -1
   /** The tick at which it began, and how to untie it from its session once it was tied: see `#tie`. */
   readonly #began: number
+  /** The tick at which it got a connection. */
+  #connectedAt = notYet
   #release: (() => void) | undefined
-  /** Known from the first look at it on, when the exchange has taken a second. */
+  /** Known from the first look at it on. */
   #client: LongClient | undefined
 
   constructor(around: Surroundings, connection: Connection, parties: Parties) {
@@ -126,9 +131,9 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
 
   /** Called at each tick: `ticks` is the decision's timeout in ticks. */
   expire(ticks: number): void {
-    const age = this.#around.now - this.#began
-    if (age >= longAfter) this.#tie()
-    if (age > 0 && age % lookEvery === 0) this.#lookAtClient()
+    if (this.#around.now - this.#began >= longAfter) this.#tie()
+    const age = this.#around.now - this.#connectedAt
+    if (age === firstLook || (age > 0 && age % second === 0)) this.#lookAtClient()
     if (this.#state === 'over' || this.#around.now - this.#seen <= ticks || this.#paused || this.#endless) return
     const thinking = this.#state === 'held' && !this.#held?.looksOn
     // A client that is slow to send is not the upstream's fault; the server looks after those.
@@ -143,11 +148,13 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
   }
 
   #lookAtClient(): void {
-    this.#client ??= new LongClient(networkOf(this.decision.request?.address ?? this.#connection.peer), () =>
-      this.#fail('client_too_slow'),
+    this.#client ??= new LongClient(
+      networkOf(this.decision.request?.address ?? this.#connection.peer),
+      this.#connectedAt / second,
+      () => this.#fail('client_too_slow'),
     )
     const client = this.#client
-    client.look(this.#around.now, this.#sent + (this.body?.received ?? 0), this.#paused || this.#isReceiving())
+    client.look(this.#around.now / second, this.#sent + (this.body?.received ?? 0), this.#paused || this.#isReceiving())
     if (client.slow && this.address.slowClients.take(client)) this.#place?.leave()
   }
 
@@ -178,6 +185,7 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
     else {
       this.#abort = abort
       this.#seen = this.#around.now
+      this.#connectedAt = this.#around.now
     }
   }
 

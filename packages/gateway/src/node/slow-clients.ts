@@ -1,4 +1,4 @@
-/** Bytes in a second. A client that moves fewer while its exchange waits for it is slow. */
+/** Bytes a second. A client that moves fewer while its exchange waits for it is slow. */
 const enough = 16 * 1024
 
 /** The client of an exchange that takes long. */
@@ -7,25 +7,23 @@ export class LongClient {
   readonly tooSlow: () => void
   /** It made its exchange wait at the last look. */
   slow = false
-  /** Bytes that it had moved by then, in the second before. */
+  /** Bytes a second that it moved between the last two looks. */
   pace = 0
   #moved = 0
-  #seen = -1
+  #lookedAt: number
 
-  /** `tooSlow` ends its exchange. */
-  constructor(network: string, tooSlow: () => void) {
+  /** `began`: its exchange, in seconds as `look` counts them; `tooSlow` ends that. */
+  constructor(network: string, began: number, tooSlow: () => void) {
     this.network = network
+    this.#lookedAt = began
     this.tooSlow = tooSlow
   }
 
-  /**
-   * Once a second; a second look at the same time sees nothing new. `moved`: bytes that came from it and went to it, in all;
-   * `waiting`: it is what its exchange waits for.
-   */
+  /** `moved`: bytes that came from it and went to it, in all; `waiting`: it is what its exchange waits for. */
   look(now: number, moved: number, waiting: boolean): void {
-    if (now === this.#seen) return
-    this.#seen = now
-    this.pace = moved - this.#moved
+    if (now === this.#lookedAt) return
+    this.pace = (moved - this.#moved) / (now - this.#lookedAt)
+    this.#lookedAt = now
     this.#moved = moved
     this.slow = waiting && this.pace < enough
   }

@@ -79,7 +79,7 @@ describe('PX10 clients that hardly send or read hold no connection of the upstre
 describe('which one is cut', () => {
   const cut: string[] = []
   const clientOf = (network: string, name: string, { pace = 0, waiting = true } = {}) => {
-    const client = new LongClient(network, () => cut.push(name))
+    const client = new LongClient(network, 0, () => cut.push(name))
     client.look(1, pace, waiting)
     return client
   }
@@ -120,5 +120,12 @@ describe('which one is cut', () => {
     expect(clientOf('a', 'a1', { waiting: false }).slow).toBe(false)
     expect(clientOf('a', 'a1', { pace: 16 * 1024 }).slow).toBe(false)
     expect(clientOf('a', 'a1', { pace: 16 * 1024 - 1 }).slow).toBe(true)
+    const late = new LongClient('a', 4, () => {})
+    late.look(4.2, 3_000, true)
+    expect([late.slow, late.pace]).toEqual([true, expect.closeTo(15_000)])
+    late.look(4.2, 3_000, true)
+    expect(late.pace).toBeCloseTo(15_000)
+    late.look(5, 17_000, true)
+    expect([late.slow, late.pace]).toEqual([false, expect.closeTo(17_500)])
   })
 })
