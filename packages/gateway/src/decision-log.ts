@@ -72,7 +72,7 @@ const everyday: ReadonlySet<ErrorCode> = new Set([
 ])
 
 /** Another server's failure, and no fault of the gateway's. */
-const ofUpstream: ReadonlySet<ErrorCode> = new Set(['upstream_unavailable', 'upstream_timeout'])
+const ofUpstream: ReadonlySet<ErrorCode> = new Set(['upstream_unavailable', 'upstream_timeout', 'upstream_busy'])
 
 const eventOf: Partial<Record<ErrorCode, string>> = {
   csrf_rejected: 'malicious_csrf',

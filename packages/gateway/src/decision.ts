@@ -84,6 +84,8 @@ export interface PoolSettings {
   readonly addresses: readonly string[]
   /** To each address. */
   readonly connections?: number
+  /** Requests that may wait for one of those. */
+  readonly maxWaiting?: number
   /** Milliseconds, here and below. */
   readonly connectTimeout?: number
   readonly health?: { readonly path: string; readonly interval: number; readonly timeout: number }

@@ -162,6 +162,11 @@ export const errors = {
     hint: "AWS took the gateway's signature for none, or its credentials. The log of the gateway says why; its clock, the region or the service of the route may be wrong.",
   },
   upstream_unavailable: { status: 502, title: 'The API can not be reached', hint: 'Try again shortly.' },
+  upstream_busy: {
+    status: 503,
+    title: 'The API is busy',
+    hint: 'Too many requests wait for it already. Wait as many seconds as Retry-After says, then try again.',
+  },
   provider_unavailable: {
     status: 503,
     title: 'Sign-in is unavailable',

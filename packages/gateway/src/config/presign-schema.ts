@@ -75,6 +75,7 @@ const ofForwarding = {
   maxBody: 'the size of uploads is maxSize',
   allowSetCookie: 'the gateway does not call the bucket',
   connections: 'the gateway does not call the bucket',
+  maxWaiting: 'the gateway does not call the bucket',
   timeouts: 'the gateway does not call the bucket',
   health: 'the gateway does not call the bucket',
   tls: 'the browser calls the bucket',

@@ -123,6 +123,12 @@ const routeRules: readonly {
     message: 'is for http upstreams (each WebSocket has a connection of its own); remove it',
   },
   {
+    reads: ['maxWaiting', 'upstream'],
+    at: 'maxWaiting',
+    breaks: ({ maxWaiting, upstream }) => maxWaiting !== undefined && isWebSocket(upstream),
+    message: 'is for http upstreams (no WebSocket waits for a connection); remove it',
+  },
+  {
     reads: ['methods', 'upstream'],
     at: 'methods',
     breaks: ({ methods, upstream }) => isWebSocket(upstream) && methods?.some((name) => name !== 'GET') === true,

@@ -6,6 +6,7 @@ const ofUpstreams = {
   maxBody: 'requests for files have no body',
   allowSetCookie: 'files set no cookies',
   connections: 'there is no upstream',
+  maxWaiting: 'there is no upstream',
   timeouts: 'there is no upstream',
   health: 'there is no upstream',
   tls: 'there is no upstream',

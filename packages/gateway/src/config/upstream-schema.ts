@@ -42,6 +42,13 @@ export function upstreamKeys(around: Surroundings) {
       .describe(
         'Connections to each address; a request that finds all of them busy waits. Event streams do not count (with undici they do), and requests that wait for a slow client have up to four times as many beside them (with undici up to three quarters of these).',
       ),
+    maxWaiting: z
+      .int({ error: 'write a whole number from 1 to 100000' })
+      .min(1, { error: 'write a whole number from 1 to 100000' })
+      .max(100_000, { error: 'write a whole number from 1 to 100000' })
+      .optional()
+      .meta({ default: 8192 })
+      .describe('Requests that may wait for one of the `connections` of an address; one more is 503 at once.'),
     timeouts: z
       .strictObject({
         connect: duration({ max: '5m' })

@@ -18,6 +18,7 @@ import type { UpstreamPool } from './upstream-pool.ts'
 export type UpstreamFailure =
   | StreamFailure
   | 'upstream_timeout'
+  | 'upstream_busy'
   | 'payload_too_large'
   | 'too_many_streams'
   | 'too_many_requests'
@@ -174,6 +175,10 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
   /** The gateway stops. What is tied to a session hears of it by that. */
   drain(): void {
     if (this.#endless && this.#release === undefined) this.end({ kind: 'going-away' })
+  }
+
+  get gone(): boolean {
+    return this.#state === 'over'
   }
 
   get timeout(): number {

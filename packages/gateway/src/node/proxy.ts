@@ -135,6 +135,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       respond(request, response, answer, decision.response.add)
       return
     }
+    if (address.full) {
+      if (beginning !== undefined) request.resume()
+      respond(request, response, unavailable('upstream_busy', decision, 1), decision.response.add)
+      return
+    }
     if (decision.withBody !== undefined) {
       void forwardWhole(request, response, decision, beginning)
       return

@@ -12,6 +12,8 @@ export type DispatchOptions = UpstreamRequest & { servername?: string }
 /** What undici's pool and ours have in common. */
 interface Client {
   dispatch(options: DispatchOptions, handler: UpstreamHandler): boolean
+  /** Connections beside those that are allowed. */
+  apart(): number
   destroy(): Promise<void>
 }
 
@@ -23,13 +25,14 @@ const longestPause = 30_000
 /** Failures in a row after which the only address of an upstream is left alone for a while. */
 const patience = 5
 const usualConnections = 128
+const usuallyWaiting = 8192
 /** Milliseconds between two lines of the log that say the same. */
 const saidEvery = 60_000
 /** Bad answers in a row after which a health check gives an address up. */
 const badAnswers = 2
 
 export interface AddressOptions {
-  readonly settings: Pick<PoolSettings, 'connections' | 'connectTimeout' | 'tls'>
+  readonly settings: Pick<PoolSettings, 'connections' | 'maxWaiting' | 'connectTimeout' | 'tls'>
   readonly client: ClientChoice
   /** There are others, so one failure is enough to prefer them. */
   readonly replaceable: boolean
@@ -48,6 +51,8 @@ export class Address {
   /** The certificate must be the upstream's, whatever Host it is sent. */
   readonly #servername: string | undefined
   readonly slowClients: SlowClients
+  /** For requests that are under way or wait. */
+  readonly #room: number
   /** Requests under way. */
   outstanding = 0
   #failures = 0
@@ -64,6 +69,8 @@ export class Address {
     this.#options = options
     this.#servername = tls?.servername ?? (protocol === 'https:' && isIP(hostname) === 0 ? hostname : undefined)
     this.#client = openClient(origin, options)
+    const { connections = usualConnections, maxWaiting = usuallyWaiting } = options.settings
+    this.#room = connections + maxWaiting
     this.slowClients = this.#createSlowClients()
   }
 
@@ -78,6 +85,14 @@ export class Address {
     if (this.#asideUntil === 0) return 0
     const left = this.#asideUntil - performance.now()
     return left > 0 ? left : this.#probing ? firstPause : 0
+  }
+
+  /**
+   * As many wait for a connection as may. Each holds some 10 KB for up to its time-out, and clients over HTTP/2 begin a hundred
+   * for each connection of theirs: what waits without a bound behind a slow upstream is the memory of everybody.
+   */
+  get full(): boolean {
+    return this.outstanding >= this.#room && this.outstanding >= this.#room + this.#client.apart()
   }
 
   /** A request begins, and will end in `left`. */
@@ -152,14 +167,19 @@ function openClient(origin: string, { client, settings }: AddressOptions): Clien
   const { connections = usualConnections, connectTimeout = 10_000, tls } = settings
   const limits = { connections, connectTimeout, maxHeaderSize: 64 * 1024 }
   if (client === 'own') return createUpstreamPool(origin, { ...limits, ...(tls && { tls }) })
-  return new Pool(origin, {
+  const pool = new Pool(origin, {
     ...limits,
     headersTimeout: 0,
     bodyTimeout: 0,
     pipelining: 1,
     // Said, so that no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) says otherwise.
     connect: createConnector({ ...tls, timeout: connectTimeout, rejectUnauthorized: true }),
-  }) as unknown as Client
+  })
+  return {
+    dispatch: (request, handler) => pool.dispatch(request as never, handler as never),
+    apart: () => 0,
+    destroy: () => pool.destroy(),
+  }
 }
 
 /** Not what the client refuses to send, or to read: one odd request would count as an outage of the upstream. */

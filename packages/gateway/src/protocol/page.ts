@@ -80,6 +80,7 @@ const forPeople: Partial<Record<ErrorCode, string>> = {
   method_not_allowed: 'This address can not be used in this way.',
   payload_too_large: 'What was sent is too large.',
   client_too_slow: 'What you sent came too slowly. Try again, over a better connection if you can.',
+  upstream_busy: 'Too much is asked for right now. Wait a moment, then try again.',
   too_many_requests: 'A lot was asked from here in a short time. Wait a moment, then try again.',
   misdirected_request: 'This address does not belong to the site that you asked for.',
   internal_error: 'This is our fault, not yours. Try again shortly; if it stays, report the request number below.',

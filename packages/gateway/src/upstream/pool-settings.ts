@@ -12,12 +12,13 @@ export type UpstreamTls = NonNullable<RouteConfig['tls']>
  * @throws Error when a TLS file can't be read
  */
 export function poolSettingsOf(route: RouteConfig, readFile: ReadFile = readText): PoolSettings | undefined {
-  const { addresses, connections, timeouts, health, tls } = route
-  const plain = connections === undefined && timeouts === undefined && health === undefined && tls === undefined
+  const { addresses, connections, maxWaiting, timeouts, health, tls } = route
+  const plain = [connections, maxWaiting, timeouts, health, tls].every((setting) => setting === undefined)
   if (addresses.length === 0 || (plain && addresses.length === 1)) return undefined
   return {
     addresses,
     ...(connections !== undefined && { connections }),
+    ...(maxWaiting !== undefined && { maxWaiting }),
     ...(timeouts !== undefined && { connectTimeout: timeouts.connect }),
     ...(health !== undefined && { health }),
     ...(tls !== undefined && { tls: readUpstreamTls(tls, readFile) }),

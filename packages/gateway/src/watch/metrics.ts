@@ -94,6 +94,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   read('upstream_failures', 'Requests whose upstream gave no answer.', 'reason', () => [
     ['unavailable', refusals.upstream_unavailable],
     ['timeout', refusals.upstream_timeout],
+    ['busy', refusals.upstream_busy],
   ])
   ask('requests_in_flight', 'Requests that are being received or answered now.', sources.inFlight)
   ask('upstream_requests_in_flight', 'Requests that are with an upstream now.', sources.upstreamInFlight)

@@ -26,12 +26,14 @@ test('one address and nothing said of it needs no settings; several, or any of t
   const said = {
     upstream: addresses,
     connections: 10,
+    maxWaiting: 100,
     timeouts: { connect: '3s' },
     health: { path: '/healthz?x=1', interval: '5s' },
   }
   expect(routeWith(said).settings).toEqual({
     addresses,
     connections: 10,
+    maxWaiting: 100,
     connectTimeout: 3000,
     health: { path: '/healthz?x=1', interval: 5000, timeout: 2000 },
   })
@@ -49,6 +51,7 @@ test.each([
   ['maxBody', '1mb'],
   ['allowSetCookie', ['theme']],
   ['connections', 5],
+  ['maxWaiting', 5],
   ['timeouts', {}],
   ['health', { path: '/' }],
   ['tls', {}],
@@ -64,6 +67,9 @@ test.each([
   ['an address twice', { upstream: [secure, secure] }, 'upstream: names an address twice; remove one'],
   ['a path in one', { upstream: [secure, `${secure}/x`] }, 'upstream[1]: write scheme, host and port only'],
   ['no connections', { connections: 0 }, 'connections: write a whole number from 1 to 10000'],
+  ['nobody who waits', { maxWaiting: 0 }, 'maxWaiting: write a whole number from 1 to 100000'],
+  ['connections for WebSockets', { upstream: 'ws://a:1', connections: 5 }, 'connections: is for http upstreams'],
+  ['a queue for WebSockets', { upstream: 'ws://a:1', maxWaiting: 5 }, 'maxWaiting: is for http upstreams'],
   ['a health check without a path', { health: {} }, 'health.path: is missing; write a path such as /healthz'],
   ['one that overlaps itself', { health: { path: '/', interval: '1s' } }, 'health: timeout is longer than interval'],
   ['a path with a line break', { health: { path: '/a\r\nX: y' } }, 'health.path: write a path such as /healthz'],

@@ -18,7 +18,7 @@ export function problem(code: string): Respond {
     payload_too_large: 413,
     headers_too_large: 431,
   }[code]
-  const upstream = { internal_error: 500, upstream_unavailable: 502, upstream_timeout: 504 }[code]
+  const upstream = { internal_error: 500, upstream_unavailable: 502, upstream_busy: 503, upstream_timeout: 504 }[code]
   return {
     kind: 'respond',
     status: status ?? upstream ?? 500,

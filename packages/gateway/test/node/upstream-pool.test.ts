@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { reservePort } from '../../../testkit/src/listen.ts'
 import type { PoolSettings } from '../../src/decision.ts'
 import { configFolder } from '../config/folder.ts'
-import { forwardTo, openWire, startCarrier, startUpstream } from './carrier.ts'
+import { forwardTo, openWire, pause, startCarrier, startUpstream } from './carrier.ts'
 
 const nowhere = async () => `http://127.0.0.1:${await reservePort()}`
 
@@ -299,5 +299,41 @@ describe('TLS to an upstream', async () => {
     const own = { ...tls, cert: client.cert, key: client.private }
     await using carrier = await startWith({ addresses: [upstream.url], tls: own })
     expect(await ask(carrier.url)).toEqual(['200 secure'])
+  })
+})
+
+describe.each(['own', 'undici'] as const)('maxWaiting, client %s', (client) => {
+  test('PX10 one more than may wait is 503 at once; who leaves makes room, and so do answers', async () => {
+    const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    const answers: ServerResponse[] = []
+    await using a = await startUpstream((_, res) => void answers.push(res))
+    const before = process.env.COATCHECK_TEST_CLIENT
+    process.env.COATCHECK_TEST_CLIENT = client
+    await using carrier = await startWith({ addresses: [a.url], connections: 2, maxWaiting: 3 })
+    process.env.COATCHECK_TEST_CLIENT = before ?? 'own'
+    const wires = await Promise.all(Array.from({ length: 5 }, () => openWire(carrier.port, request)))
+    await expect.poll(() => [carrier.decided.length, answers.length]).toEqual([5, 2])
+    const refused = await fetch(carrier.url)
+    expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
+      503,
+      '1',
+      { code: 'upstream_busy' },
+    ])
+    // One that waits leaves: another may wait in its place, and is served in the end.
+    wires.pop()?.socket.destroy()
+    const enters = async () => {
+      const wire = await openWire(carrier.port, request)
+      await pause(100)
+      wires.push(wire)
+      return wire.received
+    }
+    await expect.poll(enters).toBe('')
+    const answering = setInterval(() => {
+      for (const res of answers.splice(0)) res.end('done')
+    }, 10)
+    const words = await Promise.all(wires.map((wire) => wire.until(/done|busy/)))
+    expect(words.filter((word) => word.endsWith('done'))).toHaveLength(5)
+    clearInterval(answering)
+    for (const { socket } of wires) socket.destroy()
   })
 })

@@ -34,6 +34,8 @@ export interface Place {
 export interface UpstreamHandler {
   /** The request is about to be written; `abort` ends it, and its connection. Once more if it had to be sent again. */
   onConnect(abort: (error?: Error) => void): void
+  /** Nobody waits for its answer any more: asked while it waits for a connection. */
+  readonly gone?: boolean
   /** It has its place among the connections of the pool: said right after `onConnect`, as often as that. */
   onPlace?(place: Place): void
   /** The first byte of an answer is here. */
@@ -58,6 +60,8 @@ export interface UpstreamHandler {
 export interface UpstreamPool {
   /** Never throws: what is refused comes to `onError` at once. */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): boolean
+  /** Connections that are not counted any more. */
+  apart(): number
   /** Takes nothing more, and resolves when all that runs has ended. */
   close(): Promise<void>
   /** Cuts all that runs, with this error for the handlers. Resolves when every socket is closed. */

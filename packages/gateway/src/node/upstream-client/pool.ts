@@ -15,6 +15,7 @@ function forget(list: Connection[], connection: Connection): void {
   if (at !== -1) list.splice(at, 1)
 }
 
+const usuallyTidyAt = 1000
 /** How often connections that have been unused for too long are closed, in milliseconds. */
 const sweepInterval = 1000
 
@@ -35,6 +36,8 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   const resting: Connection[] = []
   let queue: (Task | undefined)[] = []
   let next = 0
+  /** How many may wait before it is looked whether somebody still waits for them. */
+  let tidyAt = usuallyTidyAt
   let waking = false
   let closing = false
   /** Sockets that are not closed yet. */
@@ -119,6 +122,13 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
     return task
   }
 
+  /** Clients that leave while they wait would fill the queue of a busy upstream: requests for nobody, heads and all. */
+  function tidy(): void {
+    queue = queue.slice(next).filter((task) => task?.gone === false)
+    next = 0
+    tidyAt = Math.max(usuallyTidyAt, 2 * queue.length)
+  }
+
   function takeIdle(): Connection | undefined {
     for (;;) {
       const connection = idle.pop()
@@ -160,6 +170,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
         if (closing) throw new UpstreamFault('UPSTREAM_ABORTED', 'the pool is closed')
         const task = new Task(request, handler, writeHead(request))
         queue.push(task)
+        if (queue.length - next > tidyAt) tidy()
         // Its beginning is here when the head is written. Its error always finds somebody, also while the request waits.
         request.body?.on('error', (error) => task.fail(error)).read(0)
       } catch (error) {
@@ -170,6 +181,7 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
       wake()
       return true
     },
+    apart: () => apart.size,
     close() {
       closing = true
       for (const connection of [...idle, ...resting]) connection.cut()

@@ -23,8 +23,9 @@ export class Task implements Place {
     this.head = head
   }
 
-  get over(): boolean {
-    return this.#over
+  /** Nobody waits for it any more. */
+  get gone(): boolean {
+    return this.#over || this.#handler.gone === true
   }
 
   /** It is about to be written. False if the handler no longer wants it. */

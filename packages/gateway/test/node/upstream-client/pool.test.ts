@@ -482,3 +482,29 @@ describe('TLS', () => {
     expect(upstream.lines.every(({ received }) => received === '')).toBe(true)
   })
 })
+
+test('who leaves while waiting for a connection is forgotten, however long the others take', async () => {
+  await using upstream = await startRawUpstream(() => {})
+  await using pool = open(upstream, { connections: 1 })
+  void ask(pool, {}).catch(() => {})
+  const requests = Array.from({ length: 5000 }, () => {
+    const headers = ['X-Number', '1']
+    const handler = {
+      gone: true,
+      onConnect() {},
+      onHeaders: () => true,
+      onData: () => true,
+      onComplete() {},
+      onError() {},
+    }
+    pool.dispatch({ method: 'GET', path: '/', headers, body: null }, handler)
+    return new WeakRef(headers)
+  })
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const kept = () => {
+    collect()
+    return requests.filter((request) => request.deref() !== undefined).length
+  }
+  await eventually(() => kept() <= 1100)
+})
