@@ -98,6 +98,10 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
   function serve(): void {
     waking = false
     while (next < queue.length) {
+      if (queue[next]?.gone) {
+        take()
+        continue
+      }
       const connection = takeIdle()
       if (connection !== undefined) connection.send(take())
       // Who finds a connection resting is better off waiting for it.

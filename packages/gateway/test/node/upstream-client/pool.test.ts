@@ -483,6 +483,19 @@ describe('TLS', () => {
   })
 })
 
+test('no connection is opened for those who have left', async () => {
+  await using upstream = await startRawUpstream(({ socket }, head) => socket.write(ok(pathOf(head))))
+  await using pool = open(upstream)
+  let heard = 0
+  const gone = {
+    ...{ gone: true, onHeaders: () => true, onData: () => true, onComplete() {}, onError() {} },
+    onConnect: () => void heard++,
+  }
+  for (let i = 0; i < 10; i++) pool.dispatch({ method: 'GET', path: '/gone', headers: [], body: null }, gone)
+  expect((await ask(pool, { path: '/here' })).body).toBe('/here')
+  expect([upstream.lines.length, heard]).toEqual([1, 0])
+})
+
 test('who leaves while waiting for a connection is forgotten, however long the others take', async () => {
   await using upstream = await startRawUpstream(() => {})
   await using pool = open(upstream, { connections: 1 })
