@@ -47,8 +47,10 @@ export function createHttp2(options: Http2Options): Http2 {
     maxSessionMemory: 16,
     settings: { enablePush: false, maxConcurrentStreams: 100, maxHeaderListSize: options.headerBytes },
   })
+  /** The one that is being taken over; its session begins meanwhile. */
+  let accepting: Socket
   server.on('session', (session) => {
-    sessions.set(session, { streams: new Map(), idle: 0 })
+    sessions.set(session, { socket: accepting, streams: new Map(), idle: 0, ended: 0 })
     session.once('close', () => sessions.delete(session))
   })
   server.on('request', receive)
@@ -81,6 +83,11 @@ export function createHttp2(options: Http2Options): Http2 {
     ;[connection.request, connection.response] = asHttp1(request, response)
     known.streams.set(stream, { request, received: 0, waiting: 0, for: 0 })
     stream.once('close', () => known.streams.delete(stream))
+    // Reset without an error, a stream waits in Node for the rest of its answer to be read, which nobody does any more: it would
+    // stay for ever, with its upstream request and, past the end of its connection, the session.
+    stream.once('aborted', () => {
+      if (stream.rstCode === constants.NGHTTP2_NO_ERROR) stream.destroy()
+    })
     // The answer is complete and the request is not: nobody will read the rest. @see RFC 9113 §8.1
     stream.once('finish', () => {
       if (!request.complete) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR))
@@ -93,37 +100,53 @@ export function createHttp2(options: Http2Options): Http2 {
   const looking = setInterval(() => {
     for (const [session, known] of sessions) {
       known.idle = known.streams.size === 0 ? known.idle + look : 0
-      if (known.idle > 2 * keepAliveTimeout) session.destroy()
+      if (known.idle > 2 * keepAliveTimeout) known.socket.destroy()
       else if (known.idle > keepAliveTimeout) session.close()
       for (const [stream, seen] of known.streams) {
         seen.for += look
-        if (seen.for >= stalledAfter && isStalled(stream, seen)) stream.close(constants.NGHTTP2_CANCEL)
+        if (seen.for < stalledAfter || !isStalled(stream, seen)) continue
+        if (stream.closed) stream.destroy()
+        else stream.close(constants.NGHTTP2_CANCEL)
       }
     }
   }, look)
   looking.unref()
 
   return {
-    accept: (socket) => void server.emit('connection', socket),
+    accept(socket) {
+      accepting = socket
+      server.emit('connection', socket)
+    },
     close() {
       clearInterval(looking)
       for (const session of sessions.keys()) session.close()
-      // Whoever stopped in the middle of a head has a stream that nghttp2 alone knows of, and `close` waits for. Destroyed after
-      // that, a session still writes what it has.
       const ending = setInterval(() => {
-        for (const [session, { streams }] of sessions) if (streams.size === 0) session.destroy()
+        for (const [session, known] of sessions) {
+          // Whoever stopped in the middle of a head has a stream that nghttp2 alone knows of, and `close` waits for. Destroyed
+          // after that, a session still writes what it has, and waits for the client to close as well.
+          if (known.streams.size === 0) session.destroy()
+          if (known.socket.writableFinished) known.ended += lookAgain
+          if (known.ended > lingering) known.socket.destroy()
+        }
         if (sessions.size === 0) clearInterval(ending)
-      }, 50)
+      }, lookAgain)
       ending.unref()
     },
   }
 }
 
 interface Session {
+  readonly socket: Socket
   readonly streams: Map<ServerHttp2Stream, Seen>
   /** Milliseconds without a stream. */
   idle: number
+  /** Milliseconds since our side was closed, at a stop. */
+  ended: number
 }
+
+/** How often to look for what is over at a stop, and how long its client has to close as well; milliseconds. */
+const lookAgain = 50
+const lingering = 1000
 
 /** As the last whole interval left it. */
 interface Seen {

@@ -8,7 +8,7 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
 import selfsigned from 'selfsigned'
@@ -409,6 +409,34 @@ describe('endings', () => {
   })
 
   test.each([
+    ['NO_ERROR', constants.NGHTTP2_NO_ERROR],
+    ['CANCEL', constants.NGHTTP2_CANCEL],
+  ])('a client that resets a stream by %s, of whose answer it read nothing, leaves nothing behind', async (_, code) => {
+    let closed = 0
+    await using upstream = await startUpstream((req, res) => {
+      res.on('close', () => closed++)
+      if (req.url === '/large') res.end(Buffer.alloc(16 * 1024 * 1024))
+      else req.resume()
+    })
+    await using world = await start((head) => forwardTo(upstream.url, head))
+    const session = world.open()
+    const reading = session.request({ ':path': '/large' })
+    const sending = session.request({ ':path': '/sending', ':method': 'POST' }, { endStream: false })
+    for (const stream of [reading, sending]) stream.on('error', () => {})
+    sending.write('half')
+    await once(reading, 'response')
+    await eventually(() => world.heads.length === 2)
+    // Its window is full: the rest waits in the gateway.
+    await pause(100)
+    for (const stream of [reading, sending]) stream.close(code)
+    await eventually(() => closed === 2)
+    session.close()
+    const started = performance.now()
+    await world.carrier.server.close({ graceMs: 60_000 })
+    expect(performance.now() - started).toBeLessThan(10_000)
+  })
+
+  test.each([
     ['of known length', { 'Content-Length': '100' }],
     ['in chunks', {}],
   ])(
@@ -561,6 +589,23 @@ describe('what nghttp2 refuses below us', () => {
     const socket = await send(world.carrier.port, headersFrame([...usual, ['x-a', 'b']]))
     await eventually(() => world.heads.length === 1)
     socket.destroy()
+  })
+
+  test('a connection without a request ends, also when its client does not close its side', async () => {
+    await using world = await start(() => text(200, 'fine'), { limits: { keepAliveTimeout: 100, stalledAfter: 100 } })
+    const { port } = world.carrier
+    const options = { rejectUnauthorized: false, ALPNProtocols: ['h2'] }
+    const tcp = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+    const socket = connectTls({ ...options, socket: tcp })
+      .on('error', () => {})
+      .resume()
+    await once(socket, 'secureConnect')
+    socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(0x4, 0, 0)]))
+    const closed = new Promise((resolve) => tcp.once('close', resolve))
+    // Written to a socket that is gone, a byte is answered by a reset.
+    const writing = setInterval(() => tcp.write('x'), 50)
+    await closed
+    clearInterval(writing)
   })
 
   test('half a head does not hold up a stop: what is under way on its connection finishes, and then it is cut', async () => {
