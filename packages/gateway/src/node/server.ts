@@ -274,9 +274,11 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   // Decided first: a refused upload isn't sent at all. Whoever takes the body sends the 100 (`invite`).
   server.on('checkContinue', receive)
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const { response } = connectionOf(request.socket)
-    // Behind a request that is still being answered: the tunnel would begin in the middle of that answer.
-    if (response !== undefined && !response.writableFinished) socket.destroy()
+    const { closing, response } = connectionOf(request.socket)
+    // Behind a request that is still being answered, the tunnel would begin in the middle of that answer. Behind the last one
+    // of its connection it is no request, and node:http may hold an answer for what came before it: one more is a fault that
+    // ends the process.
+    if (closing || (response !== undefined && !response.writableFinished)) socket.destroy()
     else receive(request, responseFor(request, socket, head))
   })
   answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })

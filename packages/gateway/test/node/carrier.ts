@@ -52,6 +52,10 @@ export interface Carrier extends AsyncDisposable {
   /** Everything that was logged, but for debugging. */
   readonly logged: unknown[]
   readonly decided: string[]
+  /** Of those, what is a fault of the gateway's own. */
+  readonly faults: unknown[]
+  /** Requests that are with the upstream. */
+  forwarding(): number
 }
 
 export interface CarrierOptions {
@@ -67,13 +71,15 @@ export async function startCarrier(
 ): Promise<Carrier> {
   const logged: unknown[] = []
   const decided: string[] = []
+  const faults: unknown[] = []
   const note = (fields: unknown) => logged.push(fields)
   const unavailable = (code: string, _: Forward, retryAfter?: number): Respond => {
     const answer = problem(code)
     if (retryAfter !== undefined) answer.headers.push('Retry-After', String(retryAfter))
     return answer
   }
-  const log = { error: note, warn: note, debug() {} } as never
+  const error = (fields: unknown) => faults.push(note(fields))
+  const log = { error, warn: note, debug() {} } as never
   const forwarder = createForwarder({
     ...{ log, pools, unavailable },
     client: process.env.COATCHECK_TEST_CLIENT === 'undici' ? 'undici' : 'own',
@@ -100,6 +106,8 @@ export async function startCarrier(
     url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
     logged,
     decided,
+    faults,
+    forwarding: forwarder.inFlight,
     async [Symbol.asyncDispose]() {
       await server.close({ graceMs: 0 })
       await forwarder.close()

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import {
   eventually,
@@ -152,6 +154,25 @@ describe('framing', () => {
       target === '/bad' ? pause(50).then(() => text(400, 'no')) : text(200, 'ok'),
     )
     const wire = await openWire(carrier.port, `GET /bad HTTP/1.1\r\n${host}\r\nGET /next HTTP/1.1\r\n${host}\r\n`)
+    expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 400'])
+  })
+
+  test('PX6 a WebSocket handshake behind the last answer of a connection is no request either, and ends nothing else', async () => {
+    await using carrier = await startCarrier(() => text(400, 'no'))
+    const next = `GET /next HTTP/1.1\r\n${host}\r\n`
+    const socket = connect({ port: carrier.port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+    socket.resume().write(next)
+    await once(socket, 'end')
+    const handshake =
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n'
+    socket.write(`${next}GET /live HTTP/1.1\r\n${host}${handshake}\r\n`)
+    // Written to a socket that is gone, a byte is answered by a reset.
+    while (!socket.destroyed) {
+      socket.write('x')
+      await pause(20)
+    }
+    expect(carrier.decided).toEqual(['GET /next'])
+    const wire = await openWire(carrier.port, next)
     expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 400'])
   })
 
