@@ -275,10 +275,11 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   server.on('checkContinue', receive)
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { closing, response } = connectionOf(request.socket)
-    // Behind a request that is still being answered, the tunnel would begin in the middle of that answer. Behind the last one
-    // of its connection it is no request, and node:http may hold an answer for what came before it: one more is a fault that
-    // ends the process.
-    if (closing || (response !== undefined && !response.writableFinished)) socket.destroy()
+    // Behind a request that is still being answered, the tunnel would begin in the middle of that answer. Behind the last one of
+    // its connection it is no request. In both cases node:http may hold an answer to what came before (also for a moment after
+    // that is written): one more on the same socket is a fault that ends the process.
+    const busy = response !== undefined && (response.socket !== null || !response.writableFinished)
+    if (closing || busy) socket.destroy()
     else receive(request, responseFor(request, socket, head))
   })
   answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })

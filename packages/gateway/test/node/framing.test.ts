@@ -176,6 +176,19 @@ describe('framing', () => {
     expect(statusLines(await wire.closed)).toEqual(['HTTP/1.1 400'])
   })
 
+  test('PX6 a WebSocket handshake right behind a request that is answered at once ends its connection, and nothing else', async () => {
+    await using carrier = await startCarrier(() => text(200, 'fine'))
+    const next = `GET /next HTTP/1.1\r\n${host}\r\n`
+    const handshake =
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n'
+    const first = await openWire(carrier.port, `${next}GET /live HTTP/1.1\r\n${host}${handshake}\r\n`)
+    expect(statusLines(await first.closed)).toEqual(['HTTP/1.1 200'])
+    const wire = await openWire(carrier.port, next)
+    await wire.until(/fine/)
+    expect(carrier.decided).toEqual(['GET /next', 'GET /next'])
+    wire.socket.destroy()
+  })
+
   test('PX6 CONNECT behind a request in flight is not answered in its place', async () => {
     await using carrier = await startCarrier(() => pause(100).then(() => text(200, 'late')))
     const wire = await openWire(
