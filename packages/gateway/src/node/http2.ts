@@ -83,11 +83,7 @@ export function createHttp2(options: Http2Options): Http2 {
     ;[connection.request, connection.response] = asHttp1(request, response)
     known.streams.set(stream, { request, received: 0, waiting: 0, for: 0 })
     stream.once('close', () => known.streams.delete(stream))
-    // Reset without an error, a stream waits in Node for the rest of its answer to be read, which nobody does any more: it would
-    // stay for ever, with its upstream request and, past the end of its connection, the session.
-    stream.once('aborted', () => {
-      if (stream.rstCode === constants.NGHTTP2_NO_ERROR) stream.destroy()
-    })
+    stream.once('aborted', () => endIfClosed(stream))
     // The answer is complete and the request is not: nobody will read the rest. @see RFC 9113 §8.1
     stream.once('finish', () => {
       if (!request.complete) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR))
@@ -104,9 +100,8 @@ export function createHttp2(options: Http2Options): Http2 {
       else if (known.idle > keepAliveTimeout) session.close()
       for (const [stream, seen] of known.streams) {
         seen.for += look
-        if (seen.for < stalledAfter || !isStalled(stream, seen)) continue
-        if (stream.closed) stream.destroy()
-        else stream.close(constants.NGHTTP2_CANCEL)
+        endIfClosed(stream)
+        if (seen.for >= stalledAfter && isStalled(stream, seen)) stream.close(constants.NGHTTP2_CANCEL)
       }
     }
   }, look)
@@ -122,6 +117,7 @@ export function createHttp2(options: Http2Options): Http2 {
       for (const session of sessions.keys()) session.close()
       const ending = setInterval(() => {
         for (const [session, known] of sessions) {
+          for (const stream of known.streams.keys()) endIfClosed(stream)
           // Whoever stopped in the middle of a head has a stream that nghttp2 alone knows of, and `close` waits for. Destroyed
           // after that, a session still writes what it has, and waits for the client to close as well.
           if (known.streams.size === 0) session.destroy()
@@ -133,6 +129,15 @@ export function createHttp2(options: Http2Options): Http2 {
       ending.unref()
     },
   }
+}
+
+/**
+ * Reset without an error, a stream waits in Node for the rest of its answer to be read, which nobody does any more: it would
+ * stay for ever, with its upstream request and, past the end of its connection, the session. Node tells of it ("aborted") only
+ * where the answer was not complete.
+ */
+function endIfClosed(stream: ServerHttp2Stream): void {
+  if (stream.closed && stream.rstCode === constants.NGHTTP2_NO_ERROR) stream.destroy()
 }
 
 interface Session {

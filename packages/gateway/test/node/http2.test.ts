@@ -418,17 +418,21 @@ describe('endings', () => {
       if (req.url === '/large') res.end(Buffer.alloc(16 * 1024 * 1024))
       else req.resume()
     })
-    await using world = await start((head) => forwardTo(upstream.url, head))
+    await using world = await start((head) =>
+      head.target === '/own' ? text(200, 'x'.repeat(200_000)) : forwardTo(upstream.url, head),
+    )
     const session = world.open()
     const reading = session.request({ ':path': '/large' })
     const sending = session.request({ ':path': '/sending', ':method': 'POST' }, { endStream: false })
-    for (const stream of [reading, sending]) stream.on('error', () => {})
+    // All of its answer is there, and does not fit the window.
+    const own = session.request({ ':path': '/own' })
+    for (const stream of [reading, sending, own]) stream.on('error', () => {})
     sending.write('half')
-    await once(reading, 'response')
-    await eventually(() => world.heads.length === 2)
+    await Promise.all([once(reading, 'response'), once(own, 'response')])
+    await eventually(() => world.heads.length === 3)
     // Its window is full: the rest waits in the gateway.
     await pause(100)
-    for (const stream of [reading, sending]) stream.close(code)
+    for (const stream of [reading, sending, own]) stream.close(code)
     await eventually(() => closed === 2)
     session.close()
     const started = performance.now()
