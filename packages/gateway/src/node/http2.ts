@@ -43,6 +43,8 @@ export function createHttp2(options: Http2Options): Http2 {
     Http2ServerRequest: Http2Request,
     Http2ServerResponse: Http2Response,
     maxHeaderListPairs: headerCount + pseudoHeaders + 1,
+    // What upstreams may send (64 KB), by nghttp2's generous estimate: it ends the whole connection for a head that is larger.
+    maxSendHeaderBlockLength: 256 * 1024,
     // Of one connection, all its streams together; the unit is a megabyte.
     maxSessionMemory: 16,
     settings: { enablePush: false, maxConcurrentStreams: 100, maxHeaderListSize: options.headerBytes },

@@ -218,9 +218,13 @@ function handshakeWith(decision: TunnelDecision): ClientRequest {
     headers: [...decision.headers, 'Host', host, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
     maxHeaderSize: 64 * 1024,
     setHost: false,
-    createConnection: () => (secure ? connectTls({ ...to, ...names, ALPNProtocols: ['http/1.1'] }) : connect(to)),
+    createConnection: () =>
+      secure ? connectTls({ ...to, ...names, ...strict, ALPNProtocols: ['http/1.1'] }) : connect(to),
   })
 }
+
+/** Said, so that no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) says otherwise: the handshake carries the user's token. */
+const strict = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const
 
 function switchingHead(headers: readonly string[]): string {
   const lines = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket']

@@ -342,6 +342,22 @@ describe('an answer', () => {
   })
 })
 
+test('a head as large as upstreams may send passes, and costs no other stream', async () => {
+  const lines = Array.from({ length: 195 }, (_, i) => [`X-H${i}`, '~'.repeat(322)]).flat()
+  await using upstream = await startUpstream((_, res) => res.writeHead(200, lines).end('fine'))
+  await using world = await start((head) => forwardTo(upstream.url, head))
+  // A client that takes such heads.
+  const session = connect(world.carrier.url, {
+    rejectUnauthorized: false,
+    maxHeaderListPairs: 1000,
+    settings: { maxHeaderListSize: 1_000_000 },
+  })
+  const { status, headers, body } = await ask(session)
+  expect([status, headers['x-h194'], body]).toEqual([200, '~'.repeat(322), 'fine'])
+  expect((await ask(session)).status).toBe(200)
+  session.destroy()
+})
+
 describe('early hints', () => {
   const answer =
     'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload; as=style\r\nSet-Cookie: evil=1\r\nlink: </b.js>; rel=preload\r\n\r\n' +

@@ -21,14 +21,22 @@ test('wss: the upstream’s certificate is checked before the credential leaves'
   try {
     await using world = await liveWorld({ url }, { store: 'lmdb', live: { credential: 'access-token' } })
     const ada = await world.signedIn()
-    const refused = await refusalOf(openSocket(world, ada))
-    expect([refused.status, refused.code, seen]).toEqual([502, 'upstream_unavailable', []])
+    const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED
+    for (const variable of [undefined, '0']) {
+      // No variable of the environment switches the check off.
+      if (variable !== undefined) process.env.NODE_TLS_REJECT_UNAUTHORIZED = variable
+      const refused = await refusalOf(openSocket(world, ada)).finally(() => {
+        if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+        else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before
+      })
+      expect([refused.status, refused.code, seen]).toEqual([502, 'upstream_unavailable', []])
+    }
 
     // A gateway that was told to trust it.
     const file = join(world.folder, 'upstream.pem')
     writeFileSync(file, certificate.cert)
-    await using process = await startSecondProcess(world, { NODE_EXTRA_CA_CERTS: file })
-    using live = await openSocket(world, ada, '/live', { at: process.url })
+    await using second = await startSecondProcess(world, { NODE_EXTRA_CA_CERTS: file })
+    using live = await openSocket(world, ada, '/live', { at: second.url })
     live.socket.send('over TLS')
     await expect.poll(() => live.messages).toEqual(['over TLS'])
     expect(seen).toEqual([expect.stringMatching(/^Bearer /)])
