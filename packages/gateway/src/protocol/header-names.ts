@@ -115,17 +115,26 @@ const WITHHELD = [
   ...['cf-connecting-ip', 'cf-connecting-ipv6', 'fastly-client-ip', 'fly-client-ip', 'do-connecting-ip', 'x-forwarded'],
   ...['forwarded-for', 'x-azure-clientip', 'x-azure-socketip', 'x-nf-client-connection-ip', 'x-proxyuser-ip'],
   ...['remote-addr', 'remote-host', 'x-host', 'x-http-host-override', 'x-request-id', 'x-originating-ip'],
+  ...['x-true-client-ip', 'ali-cdn-real-ip', 'cdn-src-ip', 'x-server-name'],
   ...['x-scheme', 'x-url-scheme', 'front-end-https', 'x-proxied-https'],
   // another path or method than the one that was checked
   ...['x-http-method-override', 'x-http-method', 'x-method-override', 'x-rewrite-url', 'x-waws-unencoded-url'],
   ...['x-http-destinationurl', 'x-matched-path', 'x-now-route-matches'],
   // gunicorn cuts SCRIPT_NAME off the path, whoever sends it: `/public/admin` would be `/admin` to the application
   ...['script-name', 'x-script-name', 'path-info'],
+  ...['x-http-path-override', 'x-override-url', 'x-replaced-path', 'x-nextjs-matched-path', 'dapr-app-id'],
+  // which file to answer with, and where that lies (Rack::Sendfile, CVE-2025-61780)
+  ...['x-sendfile-type', 'x-accel-mapping'],
   // identity, as other proxies in front of an application assert it
   ...['remote-user', 'remote-group', 'remote-groups', 'remote-name', 'remote-email', 'remote-ident', 'x-userinfo'],
   ...['client-cert', 'client-cert-chain', 'x-client-cert', 'x-client-verify', 'x-client-dn', 'x-arr-clientcert'],
   ...['x-credential-identifier', 'x-anonymous-consumer', 'teleport-jwt-assertion', 'x-jwt-assertion'],
-  ...['x-endpoint-api-userinfo', 'x-apigateway-api-userinfo'],
+  ...['x-endpoint-api-userinfo', 'x-apigateway-api-userinfo', 'x-apigateway-event', 'x-apigateway-context'],
+  ...['iv-user', 'iv-user-l', 'iv-groups', 'iv-creds', 'sm-user', 'sm-userdn', 'eppn', 'oam-remote-user', 'auth-type'],
+  ...['x-auth-user', 'x-auth-username', 'x-auth-email', 'x-auth-roles', 'x-auth-groups', 'x-auth-subject'],
+  ...['x-httpd-username', 'x-jwt-payload', 'x-serverless-authorization'],
+  // as whom to act
+  ...['es-security-runas-user', 'x-scope-orgid'],
   // httpoxy: CGI makes HTTP_PROXY of it (CVE-2016-5385)
   'proxy',
 ]
@@ -150,6 +159,8 @@ const WITHHELD_PREFIXES = [
     'cf-access-',
     'tailscale-user-',
   ],
+  // Shibboleth, Vouch; Kubernetes: act as another
+  ...['shib-', 'x-vouch-', 'impersonate-'],
   // WebSphere's own proxy ($WSRU: the user), WebLogic's; Next.js to itself (CVE-2025-29927: a request that carries it skips the application's checks)
   ...['-ws', 'wl-proxy-', 'x-middleware-', 'x-invoke-'],
 ]

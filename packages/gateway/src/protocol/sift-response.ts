@@ -22,8 +22,12 @@ const names: Record<Exclude<keyof typeof Kind, 'setCookie' | 'connection' | 'cor
     ...['keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings'],
     // of the whole origin, which is the gateway's: sign-out, another way round us, device sessions (DBSC), old cookies
     ...['clear-site-data', 'alt-svc', 'set-cookie2', 'access-control-allow-credentials'],
-    // orders to a proxy in front of us: read a file from its disk
-    ...['x-accel-redirect', 'x-sendfile', 'x-lighttpd-send-file'],
+    // of the whole origin too: reports on every request, sign-in's with its code among them, to a host of the upstream's
+    // choice; a script in front of all paths; who is signed in here
+    ...['nel', 'report-to', 'service-worker-allowed', 'login-status', 'set-login'],
+    // orders to a proxy in front of us: read a file from its disk, fetch another address
+    ...['x-accel-redirect', 'x-sendfile', 'x-sendfile2', 'x-lighttpd-send-file', 'x-lighttpd-send-tempfile'],
+    ...['x-reproxy-url', 'x-litespeed-location', 'x-litespeed-cache-control', 'x-accel-charset', 'x-accel-limit-rate'],
   ],
   caching: ['cache-control', 'expires', 'pragma', 'age', 'surrogate-control', 'x-accel-expires', 'surrogate-key'],
 }
