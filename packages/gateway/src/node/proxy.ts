@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { Dispatcher } from 'undici'
-import type { Forward, PoolSettings, RawHeaders, Respond } from '../decision.ts'
+import type { Forward, PoolSettings, RawHeaders, Respond, StreamEnd } from '../decision.ts'
 import { type Beginning, ClientGone, declaredLength, invite, readWhole } from './body.ts'
 import { connectionOf, whenOver } from './connection.ts'
 import { Exchange, type Surroundings, type UpstreamFailure } from './exchange.ts'
 import { HeldBodies } from './held-bodies.ts'
 import { respond } from './respond.ts'
 import { Roster } from './roster.ts'
+import { failureOf } from './stream-end.ts'
 import type { AddressOptions, ClientChoice, DispatchOptions } from './upstream-address.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
@@ -47,6 +48,8 @@ export interface Forwarder {
 /** Milliseconds. One clock for all requests costs less than a timer or two for each. */
 const tick = 100
 const clearEvery = 1_000
+/** What takes longer is tied to its session. */
+const tieAfter = 500
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { log, unavailable, connections, pools = [] } = options
@@ -169,15 +172,28 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     }
     // Held until its answer is over: it may have to be sent again.
     whenOver(connectionOf(request.socket), response, giveBack)
+    // A body may take its time, and its session end meanwhile, or be no longer enough: nobody is asked for what nobody may have.
+    let ended = false
+    let release: (() => void) | undefined
+    const end = ({ kind }: StreamEnd) => {
+      ended = true
+      answer(unavailable(failureOf[kind], decision))
+    }
+    const tie = setTimeout(() => {
+      release = decision.live?.({ endless: false, end })
+    }, tieAfter)
     try {
       if (beginning === undefined) invite(request, response)
       const whole = await readWhole(request, decision.maxBody, beginning)
-      if (request.socket.destroyed) return
+      if (ended || request.socket.destroyed) return
       const next = whole && decision.withBody?.(whole.bytes)
       if (next?.kind === 'forward') forward(request, response, next, whole)
       else answer(next ?? unavailable('payload_too_large', decision))
     } catch (error) {
       if (!(error instanceof ClientGone)) log.warn({ err: error, requestId: decision.requestId }, 'no body')
+    } finally {
+      clearTimeout(tie)
+      release?.()
     }
   }
 

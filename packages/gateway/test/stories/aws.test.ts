@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { findLeaks } from '../../../testkit/src/canaries.ts'
 import { roleArn } from '../../../testkit/src/cognito.ts'
 import { createAwsWorld } from './aws-world.ts'
+import { beginPost } from './slow-post.ts'
 
 const minute = 60_000
 const count = ({ cognito }: { cognito: { identityPool: { faults: { count(name: string): number } } } }) => ({
@@ -269,4 +270,17 @@ describe('when it does not work', () => {
       expect(findLeaks(browser.seen, [one.secretAccessKey])).toEqual([])
     }
   })
+})
+
+test('PX7 a session that runs idle while the body comes: nothing is signed, and nobody waits for the rest', async () => {
+  await using given = await createAwsWorld()
+  const { browser } = await given.signIn({ query: '&idp=Okta' })
+  expect((await browser.fetch('/prod/me')).status).toBe(200)
+  const api = given.cognito.aws('execute-api')
+  const signed = api.received.length
+  const post = await beginPost(browser, '/prod/me', {})
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  given.world.clock.advance(31 * 60_000)
+  expect(await post.answer()).toMatchObject({ status: 401, text: expect.stringContaining('session_expired') })
+  expect(api.received.length).toBe(signed)
 })

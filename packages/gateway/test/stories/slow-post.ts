@@ -26,14 +26,19 @@ export async function beginPost(
   sent.flushHeaders()
   await Promise.race([once(sent, 'continue'), refused])
   refused.catch(() => {})
+  async function answer(): Promise<{ status: number; text: string }> {
+    const [response] = (await answered) as [IncomingMessage]
+    let text = ''
+    for await (const piece of response.setEncoding('utf8')) text += piece
+    return { status: response.statusCode ?? 0, text }
+  }
   return {
+    /** What is answered although the body never comes. */
+    answer,
     /** The body comes. */
-    async finish(): Promise<{ status: number; text: string }> {
+    finish(): Promise<{ status: number; text: string }> {
       sent.end(body)
-      const [answer] = (await answered) as [IncomingMessage]
-      let text = ''
-      for await (const piece of answer.setEncoding('utf8')) text += piece
-      return { status: answer.statusCode ?? 0, text }
+      return answer()
     },
   }
 }
