@@ -194,6 +194,8 @@ export interface ServeStatic {
   readonly headers: readonly string[]
   /** Asked once for each page: its nonce, and the policy that goes with it. Without it pages are served as they lie there. */
   readonly nonces?: (() => { readonly nonce: string; readonly csp: string }) | undefined
+  /** Ties a long answer to the session that it serves; absent on public routes. */
+  readonly live?: Live | undefined
   readonly sent?: Sent
 }
 

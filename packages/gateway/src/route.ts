@@ -95,7 +95,7 @@ function answers(services: Services) {
     addHeaders(refuse(error, request.head, request.requestId, request), strict)
 }
 
-function createStatic(route: RouteConfig, root: string, { config }: Services): Route['carryOut'] {
+function createStatic(route: RouteConfig, root: string, { config, liveStreams }: Services): Route['carryOut'] {
   const { csp, cspReports } = config.headers
   const policy = {
     https: config.origin.startsWith('https://'),
@@ -109,7 +109,16 @@ function createStatic(route: RouteConfig, root: string, { config }: Services): R
     ...(route.access !== 'public' && route.cache === 'no-store' ? ['cache-control', 'no-store'] : []),
   ]
   const prefix = route.path.endsWith('/*') ? route.path.slice(0, -2) : route.path
-  return (request) => ({ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers, nonces })
+  const stays = createStay(route.access)
+  return (request, session) => ({
+    ...{ kind: 'static', root, path: request.path.slice(prefix.length) || '/', headers, nonces },
+    live:
+      session &&
+      ((stream) => {
+        const asked = { path: request.path, method: request.head.method }
+        return liveStreams.open({ session, stays, extendIdle: false, asked }, stream)
+      }),
+  })
 }
 
 /** 144 bits of the system's CSPRNG for each answer. @see CSP Level 3 §7.1 (128 at least) */

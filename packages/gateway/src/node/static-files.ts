@@ -2,7 +2,8 @@ import { fstatSync, type ReadStream, realpathSync, type Stats, statSync } from '
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join, sep } from 'node:path'
 import sirv from 'sirv'
-import type { Respond, ServeStatic } from '../decision.ts'
+import type { Live, Respond, ServeStatic } from '../decision.ts'
+import { connectionOf, whenOver } from './connection.ts'
 import { createNoncedPages } from './nonced-pages.ts'
 import { respond } from './respond.ts'
 
@@ -26,7 +27,8 @@ export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles
   const noncedPages = createNoncedPages()
 
   return (request, response, decision) => {
-    const { root, path, headers } = decision
+    const { root, path, headers, live } = decision
+    if (live !== undefined) tie(request, response, live)
     const file = request.method === 'GET' || request.method === 'HEAD' ? choose(root, path, request) : undefined
     if (file === undefined) {
       respond(request, response, notFound(isNavigation(request)), headers)
@@ -52,6 +54,21 @@ export function createStaticFiles({ notFound }: StaticFilesOptions): StaticFiles
     request.url = encodeURI(file).replace(/[?#]/g, encodeURIComponent)
     serve(request, response, () => respond(request, response, notFound(isNavigation(request))))
   }
+}
+
+/** Milliseconds. What takes longer is tied to its session, as an upstream's answer is. */
+const tieAfter = 500
+
+/** A large file that is read slowly must not outlive the session that it was for: it is cut, and does not look whole. */
+function tie(request: IncomingMessage, response: ServerResponse, live: Live): void {
+  let release: (() => void) | undefined
+  const timer = setTimeout(() => {
+    release = live({ endless: false, end: () => response.destroy() })
+  }, tieAfter)
+  whenOver(connectionOf(request.socket), response, () => {
+    clearTimeout(timer)
+    release?.()
+  })
 }
 
 const PAGE = /\.html?$/i

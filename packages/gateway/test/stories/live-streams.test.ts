@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { get as httpGet, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import type { Browser } from '../../../testkit/src/browser.ts'
@@ -234,6 +238,34 @@ test('LO1 an ordinary download in flight is cut and does not look whole; an answ
   const answer = await slow
   expect([answer.status, answer.json<{ code: string }>().code]).toEqual([401, 'session_expired'])
   await expect.poll(() => world.upstream.open).toBe(0)
+})
+
+test('LO1 a large file that is read slowly is cut at the sign-out, too', async () => {
+  await using upstream = await startSocketUpstream()
+  await using world = await liveWorld(upstream, {
+    routes: [{ path: '/files/*', static: './public', access: 'authenticated' }],
+  })
+  const size = 64 * 1024 * 1024
+  writeFileSync(join(world.folder, 'public', 'large.bin'), Buffer.alloc(size))
+  const ada = await world.signedIn()
+  const cookie = ada
+    .cookies()
+    .map((one) => one.cookieString())
+    .join('; ')
+  const headers = { cookie, 'x-csrf': '1', 'sec-fetch-site': 'same-origin' }
+  const asked = httpGet(`${world.origin}/files/large.bin`, { headers, agent: false })
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  expect(answer.statusCode).toBe(200)
+  // Long enough to count as long.
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  await ada.saved().fetch('/auth/logout', { method: 'POST' })
+  await new Promise((resolve) => setTimeout(resolve, 2_000))
+  let received = 0
+  answer.on('data', (piece: Buffer) => {
+    received += piece.length
+  })
+  await new Promise((resolve) => answer.on('error', () => {}).once('close', resolve))
+  expect([answer.complete, received < size]).toEqual([false, true])
 })
 
 test('a session may have so many streams open and no more; one that is closed makes room, and others have their own', async () => {
