@@ -279,8 +279,17 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     // its connection it is no request. In both cases node:http may hold an answer to what came before (also for a moment after
     // that is written): one more on the same socket is a fault that ends the process.
     const busy = response !== undefined && (response.socket !== null || !response.writableFinished)
-    if (closing || busy) socket.destroy()
-    else receive(request, responseFor(request, socket, head))
+    if (closing || busy) {
+      socket.destroy()
+      return
+    }
+    try {
+      receive(request, responseFor(request, socket, head))
+    } catch (error) {
+      // Thrown on, it would end the process, and with it what everybody else is waiting for.
+      log.error({ err: error, requestId: requestId() }, 'an upgrade failed')
+      socket.destroy()
+    }
   })
   answerUnreadable(server, { framingError, report: (code, peer) => log.debug({ code, peer }, 'unreadable request') })
   const stopWatching = watchForStalled(connections, limits.stalledAfter)

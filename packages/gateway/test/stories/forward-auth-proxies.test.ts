@@ -130,6 +130,29 @@ describe.each(proxies)('%s, by its example', (name) => {
     ).toEqual([])
   })
 
+  test('PX2 a client can not take away what the gateway says, nor have the application asked for an address', async () => {
+    await using given = await proxiedWorld(name)
+    const { world, port } = given
+    const { host } = new URL(world.origin)
+    const bob = await world.signedIn({ as: 'bob' })
+    const cookie = bob.cookies()[0]?.cookieString() ?? ''
+    const ask = (target: string, lines: string) =>
+      rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n${lines}\r\n`)
+    const before = world.upstream.requests.length
+    const mine = `Cookie: ${cookie}\r\nX-CSRF: 1\r\nSec-Fetch-Site: same-origin\r\n`
+    await ask('/api/echo', `${mine}Connection: close, X-Coatcheck-User, X-Coatcheck-Roles, Authorization\r\n`)
+    for (const called of world.upstream.requests.slice(before)) {
+      expect([valuesOf(called, 'x-coatcheck-user'), valuesOf(called, 'authorization').length]).toEqual([['bob'], 1])
+    }
+    await ask(`http://${host}/api/echo`, `${mine}Connection: close\r\n`)
+    const open = await ask('/public/echo', 'Connection: close\r\nX-CSRF: 1\r\nSec-Fetch-Site: same-origin\r\n')
+    expect(statusesOf(open)).toEqual([200])
+    const last = world.upstream.last()
+    expect(last.target).toBe('/public/echo')
+    expect([valuesOf(last, 'authorization'), valuesOf(last, 'cookie')]).toEqual([[], []])
+    for (const { target } of world.upstream.requests.slice(before)) expect(target).toMatch(/^\//)
+  })
+
   test('GHSA-7x63-xv5r-3p2x a client’s own X-Forwarded-Uri, -Method and their like open nothing; CSRF, roles and sign-out hold', async () => {
     await using given = await proxiedWorld(name)
     const { world } = given
