@@ -107,8 +107,13 @@ export function limitPipelining(connection: Connection, response: ServerResponse
   response.once('close', () => connection.behind--)
 }
 
-/** What follows the last request is never a request (smuggling), but node:http keeps an answer for each. */
-export function ignore(connection: Connection): void {
+/**
+ * What follows the last request is never a request (smuggling), but node:http keeps an answer for each, and the request with its
+ * head by that. Its body is read and forgotten: unread bytes at the end would cost the client the answers before it.
+ */
+export function ignore(connection: Connection, request: IncomingMessage): void {
+  request.resume()
+  request.rawHeaders.length = 0
   if (++connection.ignored > maxIgnored) connection.socket.destroy()
 }
 

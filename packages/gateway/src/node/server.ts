@@ -94,7 +94,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   function receive(request: IncomingMessage, response: ServerResponse): void {
     const connection = connectionOf(request.socket)
     if (connection.closing) {
-      ignore(connection)
+      ignore(connection, request)
       return
     }
     limitPipelining(connection, response)

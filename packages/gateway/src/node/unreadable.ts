@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Respond } from '../decision.ts'
-import { type Connection, closeAfter, connectionOf } from './connection.ts'
+import { type Connection, closeAfter, connectionOf, ignore } from './connection.ts'
 import { respond } from './respond.ts'
 
 export interface UnreadableOptions {
@@ -37,7 +37,10 @@ export function answerUnreadable(server: Server, { framingError, report }: Unrea
   // RFC 9110 §10.1.1
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     const connection = connectionOf(request.socket)
-    if (connection.closing) return
+    if (connection.closing) {
+      ignore(connection, request)
+      return
+    }
     connection.request = request
     connection.response = response
     closeAfter(connection, response)

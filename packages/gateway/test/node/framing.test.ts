@@ -111,7 +111,23 @@ describe('framing', () => {
     slow = gate()
     const flood = await openWire(carrier.port, requests(2000))
     expect([await flood.closed, carrier.decided.length]).toEqual(['', 202])
+    const expecting = await openWire(
+      carrier.port,
+      `${requests(1)}${`GET / HTTP/1.1\r\n${host}Expect: x\r\n\r\n`.repeat(2000)}`,
+    )
+    expect([await expecting.closed, carrier.decided.length]).toEqual(['', 203])
     slow.open()
+  })
+
+  test('and a client that keeps within it may do so again and again', async () => {
+    await using carrier = await startCarrier(({ target }) => pause(1).then(() => text(200, `[${target}]`)))
+    const wire = await openWire(carrier.port)
+    for (let round = 0; round < 5; round++) {
+      wire.socket.write(`${`GET /1 HTTP/1.1\r\n${host}\r\n`.repeat(49)}GET /round${round} HTTP/1.1\r\n${host}\r\n`)
+      await wire.until(new RegExp(`\\[/round${round}\\]`))
+    }
+    expect(statusLines(wire.received)).toHaveLength(250)
+    wire.socket.destroy()
   })
 
   test('as many as it likes, as long as the answers keep up', async () => {
