@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from 'node:http'
 import { Server, type Socket } from 'node:net'
-import { type Connection, isIdle } from './connection.ts'
+import { type Connection, closeAfter, isIdle } from './connection.ts'
 
 export interface DrainOptions {
   readonly connections: ReadonlySet<Connection>
@@ -14,6 +14,13 @@ export interface DrainOptions {
 /** How often to look for connections that have become idle, in milliseconds. */
 const look = 50
 
+/** Its last answer may still lie in the kernel: closing at once would cost the client that, should it send on. */
+function endGently(connection: Connection): void {
+  if (connection.socket.writableEnded) return
+  closeAfter(connection)
+  connection.socket.destroySoon()
+}
+
 /** Stops accepting, lets what is in flight finish, and cuts the rest after the grace. Resolves when all is closed. */
 export async function drain(server: HttpServer, options: DrainOptions): Promise<void> {
   const { connections, sockets, handshakes, graceMs } = options
@@ -23,8 +30,9 @@ export async function drain(server: HttpServer, options: DrainOptions): Promise<
     // Again and again: some were accepted in the moment before.
     handshakes?.cut()
     for (const connection of connections) {
-      if (isIdle(connection)) connection.socket.destroy()
-      else if (connection.response?.headersSent === false) connection.response.shouldKeepAlive = false
+      if (isIdle(connection)) endGently(connection)
+      // Not to be taken for the last one only by its header: what follows it is no request. @see RFC 9112 §9.6
+      else if (connection.response?.headersSent === false) closeAfter(connection, connection.response)
     }
   }
   endIdle()

@@ -100,7 +100,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     limitPipelining(connection, response)
     connection.request = request
     connection.response = response
-    if (draining) response.shouldKeepAlive = false
+    // The last one: what follows an answer that says `close` is never a request, and its client may send it again elsewhere.
+    if (draining) closeAfter(connection, response)
     // The parser forgets what it read together with such a request, and would begin the next one in its middle.
     const framing = framingOf(request)
     if (framing.upgrade !== undefined) closeAfter(connection, response)

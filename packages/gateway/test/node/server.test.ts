@@ -223,3 +223,41 @@ describe('TLS', () => {
     await stopped
   })
 })
+
+describe('what a stop owes to clients', () => {
+  test('nothing that follows the last answer of a connection is forwarded: its client may send it again elsewhere', async () => {
+    const seen: string[] = []
+    await using upstream = await startUpstream((req, res) => {
+      seen.push(String(req.url))
+      setTimeout(() => res.end('ok'), 300)
+    })
+    await using carrier = await startCarrier((head) => forwardTo(upstream.url, head))
+    const post = (path: string) => `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`
+    const wire = await openWire(carrier.port, post('/1'))
+    await eventually(() => seen.length === 1)
+    const stopped = carrier.server.close({ graceMs: 5000 })
+    await pause(80)
+    wire.socket.write(post('/2'))
+    await pause(80)
+    wire.socket.write(post('/3'))
+    const received = await wire.closed
+    await stopped
+    expect([statusLines(received), seen]).toEqual([['HTTP/1.1 200'], ['/1']])
+    expect(received).toMatch(/connection: close/i)
+  })
+
+  test('an answer that is not read yet arrives whole, also when its client sends on', async () => {
+    const size = 3_000_000
+    await using carrier = await startCarrier(() => text(200, 'y'.repeat(size)))
+    const wire = await openWire(carrier.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    wire.socket.pause()
+    await pause(300)
+    const stopped = carrier.server.close({ graceMs: 10_000 })
+    await pause(100)
+    wire.socket.write('GET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+    await pause(100)
+    wire.socket.resume()
+    expect((await wire.closed).length).toBeGreaterThan(size)
+    await stopped
+  })
+})
