@@ -17,6 +17,7 @@ const framing: AnswerFraming = { length: -1, endless: false }
  */
 export function framingOfAnswer(headers: RawHeaders, status: number): Readonly<AnswerFraming> | undefined {
   let coded = false
+  let typed = false
   let length = -1
   framing.length = -1
   framing.endless = false
@@ -24,7 +25,9 @@ export function framingOfAnswer(headers: RawHeaders, status: number): Readonly<A
     const name = headers[i] as string
     if (name.length === 14 && name.toLowerCase() === 'content-length') length = i
     else if (name.length === 12 && name.toLowerCase() === 'content-type') {
-      framing.endless = EVENT_STREAM.test(headers[i + 1] as string)
+      // Of two the client gets the first: see `once` in sift-response.ts.
+      if (!typed) framing.endless = EVENT_STREAM.test(headers[i + 1] as string)
+      typed = true
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
       if (coded || headers[i + 1]?.toLowerCase() !== 'chunked') return undefined
       coded = true
@@ -38,4 +41,4 @@ export function framingOfAnswer(headers: RawHeaders, status: number): Readonly<A
 }
 
 /** Types have no letter case. @see RFC 9110 §8.3.1 */
-const EVENT_STREAM = /^text\/event-stream/i
+const EVENT_STREAM = /^text\/event-stream(?:[\s;]|$)/i

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { framingOfAnswer } from '../../src/node/answer-framing.ts'
 import { createRequestIds, createTraceparents } from '../../src/node/request-id.ts'
 import { Roster } from '../../src/node/roster.ts'
 
@@ -40,4 +41,18 @@ test('Roster: whoever leaves during a visit, and takes others along, none that s
       expect(roster.size).toBe(0)
     }),
   )
+})
+
+test.each<[string, string[], boolean]>([
+  ['an event stream', ['Content-Type', 'text/event-stream'], true],
+  ['one in other letters, with a parameter', ['content-type', 'Text/Event-Stream;charset=utf-8'], true],
+  ['another type that begins alike', ['Content-Type', 'text/event-streamfoo'], false],
+  [
+    'the first of two, as the client gets it',
+    ['Content-Type', 'text/html', 'Content-Type', 'text/event-stream'],
+    false,
+  ],
+  ['the first of two, an event stream', ['Content-Type', 'text/event-stream', 'content-type', 'text/html'], true],
+])('an answer without an end of its own: %s', (_, headers, endless) => {
+  expect(framingOfAnswer(headers, 200)?.endless).toBe(endless)
 })

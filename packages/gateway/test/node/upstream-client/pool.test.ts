@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { generate } from 'selfsigned'
 import { describe, expect, test } from 'vitest'
-import type { UpstreamPool, UpstreamPoolOptions } from '../../../src/node/upstream-client/contract.ts'
+import type { Place, UpstreamPool, UpstreamPoolOptions } from '../../../src/node/upstream-client/contract.ts'
 import { createUpstreamPool } from '../../../src/node/upstream-client/pool.ts'
 import { eventually, pause } from '../carrier.ts'
 import { ask, ok, type RawUpstream, startRawUpstream } from './raw-upstream.ts'
@@ -520,4 +520,46 @@ test('who leaves while waiting for a connection is forgotten, however long the o
     return requests.filter((request) => request.deref() !== undefined).length
   }
   await eventually(() => kept() <= 1100)
+})
+
+describe('a request that has left its place', () => {
+  /** Leaves at once, and hears what comes. */
+  function leaver(heard: string[]) {
+    let place: Place | undefined
+    return {
+      onConnect() {},
+      onPlace: (given: Place) => {
+        place = given
+      },
+      onHeaders: () => {
+        place?.leave()
+        return true
+      },
+      onData: () => true,
+      onComplete: () => void heard.push('complete'),
+      onError: () => void heard.push('error'),
+    }
+  }
+
+  test('its connection serves nobody else, however soon the next one comes', async () => {
+    await using upstream = await startRawUpstream(({ socket }, head) => socket.write(ok(pathOf(head))))
+    await using pool = open(upstream, { connections: 1 })
+    const heard: string[] = []
+    pool.dispatch({ method: 'GET', path: '/apart', headers: [], body: null }, leaver(heard))
+    await eventually(() => heard.length === 1)
+    expect((await ask(pool, { path: '/next' })).body).toBe('/next')
+    expect([heard, upstream.lines.map(({ requests }) => requests)]).toEqual([['complete'], [1, 1]])
+  })
+
+  test('hears of the end of the pool, which waits for its connection', async () => {
+    await using upstream = await startRawUpstream(({ socket }) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
+    })
+    const pool = createUpstreamPool(upstream.url, { connections: 1 })
+    const heard: string[] = []
+    pool.dispatch({ method: 'GET', path: '/apart', headers: [], body: null }, leaver(heard))
+    await eventually(() => pool.apart() === 1)
+    await pool.destroy()
+    expect([heard, pool.apart()]).toEqual([['error'], 0])
+  })
 })
