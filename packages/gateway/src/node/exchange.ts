@@ -263,8 +263,8 @@ export class Exchange implements Abortable, LiveStream, Enrolled {
       this.#fail('too_many_streams')
       return
     }
-    // A few of these would hold all connections, for hours.
-    if (this.#endless) this.#place?.leave()
+    // A few of these would hold all connections, for hours. (Not those that have an end.)
+    if (this.#endless && this.#left === -1) this.#place?.leave()
     // The upstream answers before it has read everything: the rest must not be taken for the next request.
     if (this.body !== null && !this.#request.complete) closeAfter(this.#connection, response)
     response.writeHead(status, siftResponse(headers, this.decision.response, this.#around.flagged))

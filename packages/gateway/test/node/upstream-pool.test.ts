@@ -229,6 +229,17 @@ test('event streams take no place of those: however many there are, a request fi
   expect(await ask(carrier.url)).toEqual(['200 a'])
 })
 
+test('event streams of a known length use their connection again', async () => {
+  const sockets = new Set<unknown>()
+  await using a = await startUpstream((req, res) => {
+    sockets.add(req.socket)
+    res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Content-Length': '9' }).end('data: x\n\n')
+  })
+  await using carrier = await startWith({ addresses: [a.url] })
+  expect(await ask(carrier.url, 5)).toEqual(new Array(5).fill('200 data: x\n\n'))
+  expect(sockets.size).toBe(1)
+})
+
 describe('TLS to an upstream', async () => {
   const day = 86_400_000
   const validity = {

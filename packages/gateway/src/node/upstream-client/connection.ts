@@ -11,8 +11,8 @@ export interface ConnectionHost {
   open(listener: SocketListener): Socket
   /** The connection has become free for another request. */
   freed(connection: Connection): void
-  /** It is not counted any more, and will not become free. */
-  left(connection: Connection): void
+  /** It is not counted any more, and will not become free; false if there are too many of these. */
+  left(connection: Connection): boolean
   /** It serves nobody any more. `again` was written onto it in vain and is to be sent anew. */
   lost(connection: Connection, again: Task | undefined): void
   /** Its socket is closed. */
@@ -119,9 +119,7 @@ export class Connection implements ResponseSink, BodyListener, Carrying, SocketL
   }
 
   leave(): void {
-    if (this.#dead || this.#apart) return
-    this.#apart = true
-    this.#host.left(this)
+    if (!this.#dead && !this.#apart) this.#apart = this.#host.left(this)
   }
 
   get listening(): boolean {

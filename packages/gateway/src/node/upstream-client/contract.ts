@@ -26,7 +26,10 @@ export interface UpstreamRequest {
 
 /** One of the connections of the pool, for as long as a request lasts. */
 export interface Place {
-  /** This connection counts no more, so that another request finds one, and ends with its request: that lasts too long. */
+  /**
+   * This connection counts no more, so that another request finds one, and ends with its request: that lasts too long. Nothing
+   * changes where there are 64 times as many such as connections that count.
+   */
   leave(): void
 }
 

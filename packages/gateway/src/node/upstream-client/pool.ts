@@ -16,6 +16,8 @@ function forget(list: Connection[], connection: Connection): void {
 }
 
 const usuallyTidyAt = 1000
+/** Times as many connections as are counted may be beside them: event streams of public routes have no other bound. */
+const apartAtMost = 64
 /** How often connections that have been unused for too long are closed, in milliseconds. */
 const sweepInterval = 1000
 
@@ -64,9 +66,11 @@ export function createUpstreamPool(origin: string, options: UpstreamPoolOptions 
       if (next < queue.length) wake()
     },
     left(connection) {
+      if (apart.size >= apartAtMost * connections) return false
       all.delete(connection)
       apart.add(connection)
       if (next < queue.length) wake()
+      return true
     },
     lost(connection, again) {
       all.delete(connection)

@@ -551,6 +551,17 @@ describe('a request that has left its place', () => {
     expect([heard, upstream.lines.map(({ requests }) => requests)]).toEqual([['complete'], [1, 1]])
   })
 
+  test('there are 64 times as many at most; one more keeps its place', async () => {
+    await using upstream = await startRawUpstream(({ socket }) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
+    })
+    await using pool = open(upstream, { connections: 1 })
+    for (let i = 0; i < 66; i++) pool.dispatch({ method: 'GET', path: '/', headers: [], body: null }, leaver([]))
+    await eventually(() => upstream.lines.length === 65)
+    await pause(100)
+    expect([pool.apart(), upstream.lines.length]).toEqual([64, 65])
+  })
+
   test('hears of the end of the pool, which waits for its connection', async () => {
     await using upstream = await startRawUpstream(({ socket }) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
